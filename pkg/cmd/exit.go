@@ -1,0 +1,59 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
+)
+
+// The exit codes, documented in docs/exit-codes.md.
+const (
+	codeOK          = 0
+	codeError       = 1
+	codeChanges     = 2
+	codeConflict    = 3
+	codePreflight   = 4
+	codeRollout     = 5
+	codeTimeout     = 6
+	codeUsage       = 64
+	codeInterrupted = 130
+)
+
+// exitError is an error that carries its exit code. An error without text prints nothing.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return ""
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// usageErrorf says that the command line is wrong.
+func usageErrorf(format string, args ...any) error {
+	return &exitError{code: codeUsage, err: fmt.Errorf(format, args...)}
+}
+
+// exitCode maps an error to the process's exit code: the one place where that is decided.
+func exitCode(err error) int {
+	var coded *exitError
+	switch {
+	case err == nil:
+		return codeOK
+	case errors.As(err, &coded):
+		return coded.code
+	case errors.Is(err, context.Canceled):
+		return codeInterrupted
+	case flow.IsInvalid(err):
+		return codeUsage
+	default:
+		return codeError
+	}
+}

@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"runtime"
+
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+)
+
+// Version of the plugin; set by the linker for a release.
+var Version = "v0.0.0-dev"
+
+// factory makes what commands need of a cluster from kubectl's common flags.
+type factory struct {
+	flags *genericclioptions.ConfigFlags
+}
+
+// namespace is -n, else that of the kubeconfig's context, else "default".
+func (f *factory) namespace() (string, error) {
+	ns, _, err := f.flags.ToRawKubeConfigLoader().Namespace()
+	return ns, err
+}
+
+// restConfig has the plugin's user agent and no client-side rate limit: the API server's priority and fairness,
+// on by default since Kubernetes 1.20, is what limits requests.
+func (f *factory) restConfig() (*rest.Config, error) {
+	c, err := f.flags.ToRESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	c = rest.CopyConfig(c)
+	c.UserAgent = plan.FieldManager + "/" + Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")"
+	c.QPS = -1
+	return c, nil
+}
+
+// clients of the cluster, typed and dynamic.
+func (f *factory) clients() (kubernetes.Interface, dynamic.Interface, error) {
+	c, err := f.restConfig()
+	if err != nil {
+		return nil, nil, err
+	}
+	typed, err := kubernetes.NewForConfig(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	dyn, err := dynamic.NewForConfig(c)
+	return typed, dyn, err
+}

@@ -1,0 +1,23 @@
+package plan
+
+// Labels that the plugin puts on every object and pod of a Flow, on top of the reference's own.
+// The app.kubernetes.io ones are Kubernetes' recommended labels
+// (https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/).
+const (
+	LabelFlow     = "jina.ai/flow"
+	LabelExecutor = "jina.ai/executor"
+	LabelShard    = "jina.ai/shard"
+
+	LabelName      = "app.kubernetes.io/name"
+	LabelInstance  = "app.kubernetes.io/instance"
+	LabelComponent = "app.kubernetes.io/component"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	LabelVersion   = "app.kubernetes.io/version"
+)
+
+// FieldManager owns the fields that the plugin applies.
+const FieldManager = "kubectl-jina"
+
+// ScaleFieldManager owns the replicas that the scale command wrote.
+const ScaleFieldManager = "kubectl-jina-scale"
