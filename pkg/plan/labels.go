@@ -21,3 +21,6 @@ const FieldManager = "kubectl-jina"
 
 // ScaleFieldManager owns the replicas that the scale command wrote.
 const ScaleFieldManager = "kubectl-jina-scale"
+
+// LabelJinaDeployment is the reference's own label on pods: the name of the executor as it is written in the file, or gateway.
+const LabelJinaDeployment = "jina_deployment_name"
