@@ -1,0 +1,158 @@
+package apply
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+)
+
+func isCancelled(err error) bool {
+	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// isGone tells whether a delete failed because the object is no longer there, or is another one by now.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) || apierrors.IsConflict(err) && strings.Contains(err.Error(), "UID")
+}
+
+// NotFoundError says that a namespace has no such Flow.
+type NotFoundError struct{ Flow, Namespace string }
+
+func (e *NotFoundError) Error() string {
+	return fmt.Sprintf("no Flow %q in namespace %s; `kubectl jina status -n %s` shows the one that is there", e.Flow, e.Namespace, e.Namespace)
+}
+
+// Members are the deletions that would take the Flow down: exactly what `up` made, sorted by kind and name, without the parent.
+func (c *Client) Members(ctx context.Context, set Set) (State, []plan.Change, error) {
+	state, err := c.Read(ctx, set, nil)
+	if err != nil {
+		return state, nil, err
+	}
+	if state.Parent == nil {
+		return state, nil, &NotFoundError{Flow: set.Flow, Namespace: set.Namespace}
+	}
+	return state, plan.Compare(nil, state.Live).Plan(nil).Changes, nil
+}
+
+// Workloads are the live Deployments and StatefulSets of the Flow. It reads nothing else but the set's parent.
+func (c *Client) Workloads(ctx context.Context, set Set) ([]*unstructured.Unstructured, error) {
+	parent, err := c.readParent(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	if parent == nil {
+		return nil, &NotFoundError{Flow: set.Flow, Namespace: set.Namespace}
+	}
+	kinds := slices.DeleteFunc(slices.Clone(parent.Kinds), func(k schema.GroupKind) bool { return k.Group != "apps" })
+	members, err := c.listMembers(ctx, set, kinds)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(maps.Values(members)), nil
+}
+
+// Down deletes the members of a Flow's set, waits until they and their pods are gone, and deletes the parent last, so that
+// an interrupted run can be run again. The wait ends with the context.
+func (c *Client) Down(ctx context.Context, set Set, state State, members []plan.Change, wait bool, emit func(Event)) error {
+	if err := c.delete(ctx, members, emit); err != nil {
+		return err
+	}
+	if wait {
+		if err := c.WaitGone(ctx, set, refsOf(members)); err != nil {
+			return err
+		}
+	}
+	ref := set.ParentRef()
+	return c.delete(ctx, []plan.Change{{Ref: ref, UID: types.UID(state.Parent.Object.GetUID())}}, emit)
+}
+
+// StillThereError says what was left when the wait for a deletion ended.
+type StillThereError struct {
+	Refs []plan.Ref
+	Err  error
+}
+
+func (e *StillThereError) Error() string {
+	return fmt.Sprintf("not gone yet: %s: %v", listRefs(e.Refs), e.Err)
+}
+
+// Unwrap returns the cause, a context's error.
+func (e *StillThereError) Unwrap() error { return e.Err }
+
+// WaitGone waits until none of the set's members given is left, until the context ends (then *StillThereError). It polls:
+// deletion in the foreground keeps a workload until its pods are gone, and a poll needs no right to watch.
+func (c *Client) WaitGone(ctx context.Context, set Set, refs []plan.Ref) error {
+	var kinds []schema.GroupKind
+	for _, r := range refs {
+		kinds = append(kinds, r.GroupVersionKind().GroupKind())
+	}
+	kinds = union(kinds, nil)
+	tick := time.NewTicker(300 * time.Millisecond)
+	defer tick.Stop()
+	for left := refs; ; {
+		there, err := c.listMembers(ctx, set, kinds)
+		if err != nil && ctx.Err() != nil {
+			return &StillThereError{Refs: left, Err: ctx.Err()}
+		}
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(slices.Clone(left), func(r plan.Ref) bool { return there[r] == nil })
+		if len(left) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return &StillThereError{Refs: left, Err: ctx.Err()}
+		case <-tick.C:
+		}
+	}
+}
+
+func refsOf(changes []plan.Change) []plan.Ref {
+	refs := make([]plan.Ref, len(changes))
+	for i, ch := range changes {
+		refs[i] = ch.Ref
+	}
+	return refs
+}
+
+// listMembers lists the set's objects of several kinds.
+func (c *Client) listMembers(ctx context.Context, set Set, kinds []schema.GroupKind) (map[plan.Ref]*unstructured.Unstructured, error) {
+	all := map[plan.Ref]*unstructured.Unstructured{}
+	for _, k := range kinds {
+		members, err := c.members(ctx, set, k)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, members)
+	}
+	return all, nil
+}
+
+// Flows lists the Flows of a namespace by their sets' parents, sorted by name.
+func (c *Client) Flows(ctx context.Context, namespace string) ([]string, error) {
+	list, err := c.Dynamic.Resource(resources[Set{}.ParentRef().GroupVersionKind().GroupKind()]).Namespace(namespace).
+		List(ctx, metav1.ListOptions{LabelSelector: labelSetID + "," + plan.LabelManagedBy + "=" + plan.FieldManager})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the Flows of namespace %s: %w", namespace, err)
+	}
+	var names []string
+	for _, o := range list.Items {
+		names = append(names, o.GetLabels()[plan.LabelFlow])
+	}
+	slices.Sort(names)
+	return names, nil
+}
