@@ -1,0 +1,72 @@
+package rollout
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+)
+
+// The owners of a workload's replicas that have a name of their own.
+const (
+	// OwnerFile: the Flow file's value, applied by up.
+	OwnerFile = "file"
+	// OwnerScale: the scale command.
+	OwnerScale = "scale"
+	// OwnerAutoscaler: a HorizontalPodAutoscaler, KEDA's among them.
+	OwnerAutoscaler = "autoscaler"
+)
+
+// hpaManager writes the scale subresource for every HorizontalPodAutoscaler: the controller manager names itself.
+const hpaManager = "kube-controller-manager"
+
+// ReplicasOwner tells who owns spec.replicas of a workload according to its managed fields: one of the owners above or
+// the field manager's own name, several with a comma between them; "nobody" when no manager does.
+func ReplicasOwner(o metav1.Object) string {
+	if o == nil {
+		return "nobody"
+	}
+	var owners []string
+	for _, m := range o.GetManagedFields() {
+		if m.FieldsV1 == nil || !ownsReplicas(m.FieldsV1.GetRawBytes()) {
+			continue
+		}
+		owner := ownerName(m)
+		if !slices.Contains(owners, owner) {
+			owners = append(owners, owner)
+		}
+	}
+	if len(owners) == 0 {
+		return "nobody"
+	}
+	slices.Sort(owners)
+	return strings.Join(owners, ", ")
+}
+
+func ownerName(m metav1.ManagedFieldsEntry) string {
+	switch {
+	case m.Manager == plan.FieldManager:
+		return OwnerFile
+	case m.Manager == plan.ScaleFieldManager:
+		return OwnerScale
+	case m.Manager == hpaManager && m.Subresource == "scale":
+		return OwnerAutoscaler
+	default:
+		return PlainText(m.Manager)
+	}
+}
+
+// ownsReplicas reads the FieldsV1 format (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
+func ownsReplicas(fields []byte) bool {
+	var set struct {
+		Spec map[string]json.RawMessage `json:"f:spec"`
+	}
+	if json.Unmarshal(fields, &set) != nil {
+		return false
+	}
+	_, owns := set.Spec["f:replicas"]
+	return owns
+}
