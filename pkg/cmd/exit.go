@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
+	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 // The exit codes, documented in docs/exit-codes.md.
@@ -44,6 +47,10 @@ func usageErrorf(format string, args ...any) error {
 // exitCode maps an error to the process's exit code: the one place where that is decided.
 func exitCode(err error) int {
 	var coded *exitError
+	var conflict *apply.ConflictError
+	var check *meshcheck.FailedError
+	var failed *rollout.FailedError
+	var timeout *rollout.TimeoutError
 	switch {
 	case err == nil:
 		return codeOK
@@ -53,6 +60,14 @@ func exitCode(err error) int {
 		return codeInterrupted
 	case flow.IsInvalid(err):
 		return codeUsage
+	case errors.As(err, &conflict):
+		return codeConflict
+	case errors.As(err, &check):
+		return codePreflight
+	case errors.As(err, &failed):
+		return codeRollout
+	case errors.As(err, &timeout):
+		return codeTimeout
 	default:
 		return codeError
 	}

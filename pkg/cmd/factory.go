@@ -4,9 +4,8 @@ import (
 	"runtime"
 
 	"k8s.io/cli-runtime/pkg/genericclioptions"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -32,22 +31,13 @@ func (f *factory) restConfig() (*rest.Config, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Without any cluster cli-runtime answers http://localhost:8080, where nobody meant to go.
+	raw, err := f.flags.ToRawKubeConfigLoader().RawConfig()
+	if err == nil && len(raw.Clusters) == 0 && *f.flags.APIServer == "" && c.Host == "http://localhost:8080" {
+		return nil, clientcmd.ErrEmptyConfig
+	}
 	c = rest.CopyConfig(c)
 	c.UserAgent = plan.FieldManager + "/" + Version + " (" + runtime.GOOS + "/" + runtime.GOARCH + ")"
 	c.QPS = -1
 	return c, nil
-}
-
-// clients of the cluster, typed and dynamic.
-func (f *factory) clients() (kubernetes.Interface, dynamic.Interface, error) {
-	c, err := f.restConfig()
-	if err != nil {
-		return nil, nil, err
-	}
-	typed, err := kubernetes.NewForConfig(c)
-	if err != nil {
-		return nil, nil, err
-	}
-	dyn, err := dynamic.NewForConfig(c)
-	return typed, dyn, err
 }

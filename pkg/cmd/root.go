@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/kubectl/pkg/util/templates"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
 )
 
 // Main runs the command line and returns the exit code.
@@ -21,7 +25,11 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 	root := New(streams)
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	if err != nil && err.Error() != "" {
+	switch {
+	case err == nil || err.Error() == "":
+	case flow.IsInvalid(err): // its lines start with file:line:column: error
+		fmt.Fprintln(streams.ErrOut, err)
+	default:
 		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
 	}
 	return exitCode(err)
@@ -31,16 +39,66 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 func New(streams genericiooptions.IOStreams) *cobra.Command {
 	f := &factory{flags: genericclioptions.NewConfigFlags(true)}
 	root := &cobra.Command{
-		Use:           "kubectl-jina",
-		Short:         "Take a Jina Flow to a Kubernetes cluster and keep it running there",
+		Use:   "kubectl-jina",
+		Short: "Take a Jina Flow to a Kubernetes cluster and keep it running there",
+		Long: templates.LongDesc(`
+			Take a Jina Flow to a Kubernetes cluster and keep it running there.
+
+			One file is the source: up plans, checks, applies and waits; a later up changes only what differs.`),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl jina"},
+		Args:          cobra.ArbitraryArgs,
+		RunE:          helpOrUnknown,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.ErrOut)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageErrorf("%w", err) })
 	f.flags.AddFlags(root.PersistentFlags())
+	groups := templates.CommandGroups{
+		{Message: "Take a Flow to a cluster:", Commands: []*cobra.Command{
+			newUpCommand(f, streams), newPlanCommand(f, streams), newDownCommand(f, streams),
+		}},
+		{Message: "Look after a running Flow:", Commands: []*cobra.Command{
+			newStatusCommand(f, streams), newScaleCommand(f, streams),
+		}},
+		{Message: "Without touching anything:", Commands: []*cobra.Command{
+			newExportCommand(f, streams), newValidateCommand(f, streams), newCheckCommand(f, streams), newVersionCommand(streams),
+		}},
+	}
+	groups.Add(root)
+	templates.ActsAsRootCommand(root, nil, groups...)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageErrorf("%w; see `%s --help`", err, c.CommandPath())
+	})
+	root.AddCommand(newOptionsCommand())
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
 	return root
+}
+
+// newOptionsCommand lists the flags that all commands have, which kubectl's help leaves out of each. kubectl's own command for it
+// drags in packages that take longer to start than the whole plugin.
+func newOptionsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "options",
+		Short: "Print the list of flags inherited by all commands",
+		Args:  noArgs,
+		RunE:  func(c *cobra.Command, _ []string) error { return c.Usage() },
+	}
+	templates.UseOptionsTemplates(c)
+	return c
+}
+
+// helpOrUnknown is what the root command does by itself.
+func helpOrUnknown(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	hint := "see `kubectl jina --help`"
+	if names := c.SuggestionsFor(args[0]); len(names) > 0 {
+		hint = fmt.Sprintf("did you mean %s?", strings.Join(names, ", "))
+	}
+	return usageErrorf("there is no command %q; %s", args[0], hint)
 }

@@ -1,0 +1,49 @@
+package cmd
+
+import (
+	"fmt"
+	"io"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+)
+
+// printRunning says what is running and how to reach it.
+func printRunning(w io.Writer, file *flowFile, namespace string) error {
+	if _, err := fmt.Fprintf(w, "Flow %s is running in namespace %s\n", file.Name, namespace); err != nil {
+		return err
+	}
+	for _, o := range entryServices(file.Objects) {
+		ports, _, _ := unstructured.NestedSlice(o.Object, "spec", "ports")
+		for _, p := range ports {
+			port, _ := p.(map[string]any)
+			if port["name"] != "port" {
+				continue
+			}
+			_, err := fmt.Fprintf(w, "  %s in the cluster at %s.%s.svc:%v, from here: kubectl port-forward -n %s service/%s %v\n",
+				o.Part, o.GetName(), namespace, port["port"], namespace, o.GetName(), port["port"])
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// entryServices are the Services that clients talk to: the gateway's, or without a gateway those of the one executor,
+// its head's when it has shards.
+func entryServices(objects []plan.Object) []plan.Object {
+	for _, role := range []plan.Role{plan.RoleGateway, plan.RoleHead, plan.RoleExecutor} {
+		var out []plan.Object
+		for _, o := range objects {
+			if o.GetKind() == "Service" && o.Part.Role == role {
+				out = append(out, o)
+			}
+		}
+		if len(out) > 0 {
+			return out
+		}
+	}
+	return nil
+}
