@@ -68,6 +68,8 @@ func (p *progress) Handle(e rollout.Event) {
 	case rollout.Finished:
 		if p.live != nil {
 			p.draw()
+		} else {
+			fmt.Fprintf(p.out, "%d of %s ready\n", p.done, countText(p.total, "workload"))
 		}
 	}
 	p.changed = true
@@ -163,8 +165,11 @@ func (p *progress) title() string {
 }
 
 // stateLine is the line for a change from before to s, or empty when it is nothing to write home about: a pod that goes
-// through the normal steps of starting.
+// through the normal steps of starting, or a workload that was ready from the beginning.
 func stateLine(before, s rollout.State) string {
+	if s.Done && before.Ref == (plan.Ref{}) {
+		return ""
+	}
 	if !before.Observed {
 		before.Ready = 0 // a count of another revision's pods
 	}

@@ -71,6 +71,7 @@ indexer/1: 0/1 ready: container executor crashes: exit code 1
 indexer/head: 1/1 ready
 encoder: 2/2 ready
 indexer/1: 1/1 ready
+4 of 4 workloads ready
 `
 
 func TestWithoutATerminalEachChangeIsALine(t *testing.T) {
@@ -83,6 +84,21 @@ func TestWithoutATerminalEachChangeIsALine(t *testing.T) {
 	p.Close()
 	if got := out.String(); got != searchLines {
 		t.Errorf("got:\n%s\nwant:\n%s", got, searchLines)
+	}
+}
+
+func TestWhatIsReadyFromTheBeginningIsOnlyCounted(t *testing.T) {
+	var out bytes.Buffer
+	p := newProgress(&out, newTestEnv(nil).terminalEnv)
+	p.Handle(rollout.Event{Type: rollout.Started, Total: 2})
+	for i, name := range []string{"a", "b"} {
+		ref := plan.Ref{Kind: "Deployment", Name: name}
+		p.Handle(rollout.Event{Type: rollout.WorkloadDone, State: rollout.State{Ref: ref, Ready: 1, Wanted: 1, Observed: true, Done: true}, Done: i + 1, Total: 2})
+	}
+	p.Handle(rollout.Event{Type: rollout.Finished, Done: 2, Total: 2})
+	p.Close()
+	if got, want := out.String(), "2 of 2 workloads ready\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 

@@ -122,9 +122,7 @@ func (o *upOptions) Run(ctx context.Context) error {
 		return err
 	}
 	opts := apply.Options{Force: o.forceConflicts, Graph: graphOf(file.Flow)}
-	result, err := s.client.Run(ctx, c.set, c.state, c.plan, opts, func(e apply.Event) {
-		progress.Line(fmt.Sprintf("applied %s", e.Ref))
-	})
+	result, err := s.client.Run(ctx, c.set, c.state, c.plan, opts, announce(progress, c.plan))
 	if err != nil {
 		return explainApply(err)
 	}
@@ -142,6 +140,22 @@ func (o *upOptions) Run(ctx context.Context) error {
 	}
 	progress.Close()
 	return printRunning(o.Out, file, s.namespace)
+}
+
+// announce prints what is applied, a line an object; of many objects only how far it is, ten times.
+func announce(progress *progress, p plan.Plan) func(apply.Event) {
+	const few = 30
+	total := p.Count(plan.Create, plan.Update, plan.Unknown)
+	done := 0
+	return func(e apply.Event) {
+		done++
+		switch {
+		case total <= few:
+			progress.Line(fmt.Sprintf("applied %s", e.Ref))
+		case done*10/total > (done-1)*10/total:
+			progress.Line(fmt.Sprintf("applied %d of %d objects", done, total))
+		}
+	}
 }
 
 // awaitLeaving waits for wanted objects that an earlier command has told to go.
