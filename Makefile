@@ -15,7 +15,8 @@ LDFLAGS := -s -w -X $(MODULE)/pkg/cmd.Version=$(VERSION)
 RELEASE_ENV := CGO_ENABLED=0
 RELEASE_FLAGS := -trimpath -buildvcs=false
 
-.PHONY: help build install test demo lint fmt-check vet staticcheck vulncheck release-snapshot e2e clean
+.PHONY: help build install test demo lint fmt-check vet staticcheck vulncheck release-snapshot e2e \
+	conformance conformance-sample soak bench-export clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-17s %s\n' "$$t" "$$d"; done
@@ -67,6 +68,30 @@ release-snapshot: $(TOOLS)/goreleaser ## the archives of a release, with checksu
 
 e2e: build ## the plugin against real pods, on a cluster made with kind: needs Docker, Podman or nerdctl
 	KUBECTL_JINA=$(CURDIR)/bin/kubectl-jina$(EXE) $(GO) test -tags e2e -count=1 -timeout 45m -v ./e2e/...
+
+# The real Jina, in a Python environment of its own: conformance/requirements.txt names every package of it.
+PYTHON ?= python3.11
+VENV := .cache/conformance/venv
+SEED ?= 1
+N ?= 2000
+
+conformance: $(VENV)/ready ## every stored case, made again by the real Jina and compared with ours: needs Python 3.11
+	$(GO) run ./conformance corpus
+
+soak: $(VENV)/ready ## random Flows through the real Jina and through ours, until N=2000 from SEED=1 on agree
+	$(GO) run ./conformance soak -seed $(SEED) -n $(N)
+
+conformance-sample: $(VENV)/ready ## writes the random Flows with Jina's output that `make test` reads
+	$(GO) run ./conformance sample -seed $(SEED)
+
+bench-export: build $(VENV)/ready ## time and memory of `export`, side by side with the real Jina
+	$(GO) run ./conformance bench -plugin bin/kubectl-jina$(EXE)
+
+$(VENV)/ready: conformance/requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "the real Jina needs Python 3.11, and $(PYTHON) is not installed; PYTHON=COMMAND takes another one"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { echo "$(PYTHON) cannot make a virtual environment; on Debian its package is python3.11-venv"; exit 1; }
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps -r conformance/requirements.txt
+	@touch $@
 
 clean: ## removes what these targets built
 	rm -rf bin dist .cache

@@ -24,7 +24,8 @@ const (
 // AnnotationTooling is on the apply set's parent: the tool that made the set, and its version (KEP-3659).
 const AnnotationTooling = "applyset.kubernetes.io/tooling"
 
-// AnnotationGraph is on the apply set's parent: a JSON object, executor → what it needs, in the order of the Flow.
+// AnnotationGraph is on the apply set's parent: a JSON object, executor → what it needs, in the order of the Flow; for an
+// external executor, which has no workload, executor → {"needs": what it needs, "external": true}.
 const AnnotationGraph = "jina.ai/graph"
 
 // setFieldManager owns the apply set's parent; kubectl names its own TOOL-applyset too.
@@ -67,7 +68,7 @@ func (s Set) Label(objects []plan.Object) []plan.Object {
 		}
 		labels[plan.LabelPartOfSet] = id
 		c.SetLabels(labels)
-		out[i] = plan.Object{Unstructured: c, Part: o.Part}
+		out[i] = plan.Object{Unstructured: c, Part: o.Part, Note: o.Note}
 	}
 	return out
 }

@@ -85,6 +85,9 @@ func (o *checkOptions) Validate() error {
 	if o.Filename == "" && (o.Name != "" || o.JinaVersion != plan.JinaVersion) {
 		return usageErrorf("--name and --jina-version are about a Flow file: give it with -f FILE")
 	}
+	if given := o.given(); o.Filename == "" && given != "" {
+		return usageErrorf("%s is about a Flow file: give it with -f FILE", given)
+	}
 	return nil
 }
 

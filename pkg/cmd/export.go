@@ -62,6 +62,7 @@ func newExportCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Com
 		},
 	}
 	o.bind(c.Flags())
+	o.bindStrict(c.Flags())
 	c.Flags().StringVar(&o.outputDir, "output-dir", "", "Folder to write into; default: standard output")
 	c.Flags().BoolVar(&o.compat, "compat", false, "Leave out the deviations of docs/deviations.md")
 	c.Flags().StringVar(&o.k8sNamespace, "k8s-namespace", "", "The same as -n, as Jina's own export calls it")
@@ -95,6 +96,7 @@ func (o *exportOptions) Run() error {
 			return err
 		}
 	}
+	o.namespaceGiven = *o.factory.flags.Namespace != ""
 	file, err := o.load(o.IOStreams, ns)
 	if err != nil {
 		return err
@@ -102,12 +104,19 @@ func (o *exportOptions) Run() error {
 	if o.outputDir != "" {
 		return o.writeFolder(file)
 	}
+	const chunk = 64 << 10
 	var out bytes.Buffer
 	for i, object := range file.Objects {
 		writeDocument(&out, i == 0, object)
+		if out.Len() < chunk && i < len(file.Objects)-1 {
+			continue
+		}
+		if _, err := o.Out.Write(out.Bytes()); err != nil {
+			return err
+		}
+		out.Reset()
 	}
-	_, err = o.Out.Write(out.Bytes())
-	return err
+	return nil
 }
 
 func writeDocument(out *bytes.Buffer, first bool, object plan.Object) {

@@ -3,7 +3,6 @@ package cmd
 import (
 	"bytes"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -94,8 +93,32 @@ func writeScalar(out *bytes.Buffer, v any) {
 	}
 }
 
-// plainText begins with a letter, a slash or the hyphens of an option and has nothing that YAML reads.
-var plainText = regexp.MustCompile(`^(?:[A-Za-z/]|--[A-Za-z])[A-Za-z0-9_./@-]*(?:[:][A-Za-z0-9_./@-]+)*$`)
+// isPlainText tells whether a text begins with a letter, a slash or the hyphens of an option, and goes on with nothing that
+// YAML reads; a colon stands inside of it only. Most texts of an export are plain, so this looks at bytes.
+func isPlainText(text string) bool {
+	option := strings.HasPrefix(text, "--")
+	if option {
+		text = text[2:]
+	}
+	if text == "" || !isLetter(text[0]) && (option || text[0] != '/') {
+		return false
+	}
+	colon := false
+	for i := 1; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case c == ':' && !colon:
+			colon = true
+		case isLetter(c), c >= '0' && c <= '9', c == '_', c == '.', c == '/', c == '@', c == '-':
+			colon = false
+		default:
+			return false
+		}
+	}
+	return !colon
+}
+
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
 
 // words that some version of YAML takes for a boolean, null or number, in any case.
 func isWordOfYAML(text string) bool {
@@ -107,7 +130,7 @@ func isWordOfYAML(text string) bool {
 }
 
 func writeText(out *bytes.Buffer, text string) {
-	if plainText.MatchString(text) && !isWordOfYAML(text) {
+	if isPlainText(text) && !isWordOfYAML(text) {
 		out.WriteString(text)
 		return
 	}

@@ -21,7 +21,7 @@ type flowRef struct {
 
 // bind adds the flags.
 func (o *flowRef) bind(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.filename, "filename", "f", "", "Flow or Deployment file whose name the Flow has, - for standard input")
+	flags.StringVarP(&o.filename, "filename", "f", "", "Flow or Deployment file, or folder that Jina exported, whose name the Flow has, - for standard input")
 	flags.StringVar(&o.flow, "flow", "", "Name of the Flow; needed when the namespace has several")
 }
 
@@ -36,7 +36,7 @@ func (o *flowRef) validate() error {
 // find connects, and names the Flow.
 func (o *flowRef) find(ctx context.Context, f *factory, streams genericiooptions.IOStreams) (*session, string, error) {
 	if o.filename != "" {
-		s, file, err := f.open(&flowFlags{Filename: o.filename, JinaVersion: plan.JinaVersion, getenv: os.LookupEnv}, streams)
+		s, file, err := f.open(&flowFlags{Filename: o.filename, JinaVersion: plan.JinaVersion, getenv: os.LookupEnv, quiet: true}, streams)
 		if err != nil {
 			return nil, "", err
 		}

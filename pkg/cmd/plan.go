@@ -55,6 +55,7 @@ func newPlanCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comma
 		},
 	}
 	o.bind(c.Flags())
+	o.bindStrict(c.Flags())
 	c.Flags().BoolVar(&o.exitCode, "exit-code", false, "Exit with 2 when something would change")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "Output format: json")
 	return c

@@ -65,7 +65,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			newStatusCommand(f, streams), newScaleCommand(f, streams),
 		}},
 		{Message: "Without touching anything:", Commands: []*cobra.Command{
-			newExportCommand(f, streams), newValidateCommand(f, streams), newCheckCommand(f, streams), newVersionCommand(streams),
+			newExportCommand(f, streams), newValidateCommand(f, streams), newCheckCommand(f, streams), newSchemaCommand(streams), newVersionCommand(streams),
 		}},
 	}
 	groups.Add(root)

@@ -1,11 +1,14 @@
 package cmd
 
 import (
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/kubectl-jina/kubectl-jina/internal/hostile"
 )
 
 // exits runs a command and holds its exit code: exits CODE COMMAND [ARG...]. Output is there for stdout, stderr and oneline.
@@ -37,5 +40,15 @@ func oneLine(ts *testscript.TestScript, neg bool, args []string) {
 		if strings.Contains(text, bad) {
 			ts.Fatalf("standard error has %q:\n%s", bad, text)
 		}
+	}
+}
+
+// hostileFiles writes the files of internal/hostile, NAME.yml each, into the script's folder.
+func hostileFiles(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) > 0 {
+		ts.Fatalf("usage: hostile")
+	}
+	for _, f := range hostile.Files() {
+		ts.Check(os.WriteFile(ts.MkAbs(f.Name+".yml"), f.Data, 0o600))
 	}
 }

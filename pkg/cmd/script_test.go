@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("KUBECONFIG", filepath.Join(e.WorkDir, "no-kubeconfig"))
 			return os.WriteFile(filepath.Join(e.WorkDir, "binary.yml"), []byte("\x7fELF\x02\x01\x00\x00\xff\xfe"), 0o600)
 		},
-		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "oneline": oneLine},
+		Cmds:          map[string]func(*testscript.TestScript, bool, []string){"exits": exits, "oneline": oneLine, "hostile": hostileFiles},
 		UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "",
 	})
 }

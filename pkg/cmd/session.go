@@ -58,12 +58,17 @@ func (f *factory) open(flags *flowFlags, streams genericiooptions.IOStreams) (*s
 	if nsErr != nil {
 		ns = metav1.NamespaceDefault
 	}
+	flags.namespaceGiven = *f.flags.Namespace != ""
 	file, err := flags.load(streams, ns)
 	if err != nil {
 		return nil, nil, err
 	}
 	s, err := f.connect()
-	return s, file, err
+	if err != nil {
+		return nil, nil, err
+	}
+	s.namespace = file.Namespace // a folder's objects have their own
+	return s, file, nil
 }
 
 func (s *session) set(flowName string) apply.Set {
@@ -96,7 +101,8 @@ func (s *session) compare(ctx context.Context, flowName string, objects []plan.O
 	return c, nil
 }
 
-// graphOf is the record of the Flow's graph on the apply set's parent: executor → needs, in the Flow's order.
+// graphOf is the record of the Flow's graph on the apply set's parent, in the Flow's order: executor → needs, and for an
+// external executor, which has no workload, executor → {"needs": needs, "external": true}.
 func graphOf(f *flow.Flow) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -105,8 +111,12 @@ func graphOf(f *flow.Flow) string {
 			b.WriteByte(',')
 		}
 		name, _ := json.Marshal(e.Name)
-		needs, _ := json.Marshal(append([]string{}, e.Needs...))
-		fmt.Fprintf(&b, "%s:%s", name, needs)
+		needs, _ := json.Marshal(f.NamesOf(e.Needs))
+		if e.External {
+			fmt.Fprintf(&b, `%s:{"needs":%s,"external":true}`, name, needs)
+		} else {
+			fmt.Fprintf(&b, "%s:%s", name, needs)
+		}
 	}
 	b.WriteByte('}')
 	return b.String()

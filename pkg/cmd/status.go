@@ -214,7 +214,7 @@ func executorNode(e rollout.ExecutorStatus, now time.Time) treeNode {
 		node.children = append(node.children, treeNode{cells: workloadCells(name, w, nil, now)})
 	}
 	sum := fmt.Sprintf("%d/%d", ready, wanted)
-	if e.Phase == rollout.PhaseMissing {
+	if e.Phase == rollout.PhaseMissing || e.Phase == rollout.PhaseExternal {
 		sum = "-"
 	}
 	node.cells = []string{e.Name, sum, string(e.Phase), "", "", "", needsText(e.Needs)}

@@ -72,6 +72,7 @@ func newUpCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Command
 		},
 	}
 	o.bind(c.Flags())
+	o.bindStrict(c.Flags())
 	fs := c.Flags()
 	fs.StringVar(&o.mesh, "mesh", string(meshcheck.MeshLinkerd), "Service mesh that balances between replicas: linkerd, or none to go on without")
 	fs.BoolVar(&o.wait, "wait", true, "Wait until the new revision of every workload is available")
@@ -118,7 +119,7 @@ func (o *upOptions) Run(ctx context.Context) error {
 	}
 	progress := newProgress(o.ErrOut, o.factory.terminal())
 	defer progress.Close()
-	if err := o.awaitLeaving(ctx, s, c, progress); err != nil {
+	if err := o.awaitLeaving(ctx, s, file, c, progress); err != nil {
 		return err
 	}
 	opts := apply.Options{Force: o.forceConflicts, Graph: graphOf(file.Flow)}
@@ -132,11 +133,13 @@ func (o *upOptions) Run(ctx context.Context) error {
 	if err := o.follow(ctx, s, file, c.plan, result, progress); err != nil {
 		return err
 	}
-	err = s.client.Prune(ctx, c.set, c.plan, opts, func(e apply.Event) {
-		progress.Line(fmt.Sprintf("deleted %s", e.Ref))
+	err = o.withDeadline(ctx, file, func(ctx context.Context) error {
+		return s.client.Prune(ctx, c.set, c.plan, opts, func(e apply.Event) {
+			progress.Line(fmt.Sprintf("deleted %s", e.Ref))
+		})
 	})
 	if err != nil {
-		return explain(err)
+		return err
 	}
 	progress.Close()
 	return printRunning(o.Out, file, s.namespace)
@@ -159,12 +162,31 @@ func announce(progress *progress, p plan.Plan) func(apply.Event) {
 }
 
 // awaitLeaving waits for wanted objects that an earlier command has told to go.
-func (o *upOptions) awaitLeaving(ctx context.Context, s *session, c *comparison, progress *progress) error {
+func (o *upOptions) awaitLeaving(ctx context.Context, s *session, file *flowFile, c *comparison, progress *progress) error {
 	if len(c.leaving) == 0 {
 		return nil
 	}
 	progress.Line(fmt.Sprintf("waiting for %s to be gone that are still being deleted", countText(len(c.leaving), "object")))
-	return explain(s.client.WaitGone(ctx, c.set, c.leaving))
+	return o.withDeadline(ctx, file, func(ctx context.Context) error { return s.client.WaitGone(ctx, c.set, c.leaving) })
+}
+
+// deadline is how long up waits: what was asked for, else what the startup probes allow.
+func (o *upOptions) deadline(file *flowFile) time.Duration {
+	if o.timeout > 0 {
+		return o.timeout
+	}
+	return plan.StartupBudget(file.Objects)
+}
+
+// withDeadline runs a wait for objects to be gone.
+func (o *upOptions) withDeadline(ctx context.Context, file *flowFile, wait func(context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, o.deadline(file))
+	defer cancel()
+	err := wait(limited)
+	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
+		return &exitError{code: codeTimeout, err: fmt.Errorf("timed out after %s: %w", o.deadline(file), err)}
+	}
+	return explain(err)
 }
 
 // mayGoOn stops at conflicts, and before something is deleted sees to the right to do so, and asks.
@@ -263,10 +285,7 @@ func multiReplicaParts(objects []plan.Object) []string {
 
 // follow waits for the rollout of the workloads.
 func (o *upOptions) follow(ctx context.Context, s *session, file *flowFile, p plan.Plan, result apply.Result, progress *progress) error {
-	timeout := o.timeout
-	if timeout == 0 {
-		timeout = plan.StartupBudget(file.Objects)
-	}
+	timeout := o.deadline(file)
 	var targets []rollout.Target
 	for _, c := range p.Changes {
 		if c.Object != nil && isWorkload(c.Ref.Kind) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
@@ -364,6 +366,15 @@ func quota(t *testing.T, typed kubernetes.Interface, ns string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The API server learns of it a moment later.
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x"}}}}
+	testcluster.Eventually(t, func() error {
+		_, err := typed.CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "exceeded quota") {
+			return fmt.Errorf("the quota is not in force yet: %v", err)
+		}
+		return nil
+	})
 }
 
 func TestObjectThatTheServerRefusesStopsUpBeforeItWrites(t *testing.T) {
@@ -430,4 +441,26 @@ func TestUpWaitsForWhatIsStillBeingDeleted(t *testing.T) {
 	if d := deployment(t, typed, ns, "gateway"); d.UID == old.UID || d.Status.AvailableReplicas != 1 {
 		t.Errorf("the gateway is the old one, or is not available: %d", d.Status.AvailableReplicas)
 	}
+}
+
+func TestPruneThatDoesNotEndTimesOutAndNamesWhatIsLeft(t *testing.T) {
+	_, typed, ns, at := clusterForTest(t)
+	file := flowFileIn(t, shopFlow)
+	must(t, codeOK, append([]string{"up", "-f", file}, at...)...)
+	hold := func(finalizers string) {
+		t.Helper()
+		_, err := typed.CoreV1().Services(ns).Patch(t.Context(), "encoder", "application/merge-patch+json", []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	hold(`["test.example/hold"]`)
+	if err := os.WriteFile(file, []byte(`{jtype: Flow, with: {name: shop}, executors: [{name: indexer, uses: "docker://registry.example/idx:1", shards: 2}]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := must(t, codeTimeout, append([]string{"up", "-f", file, "--yes", "--timeout", "5s"}, at...)...)
+	if !strings.Contains(r.errOut, "not gone yet: Service/encoder") {
+		t.Errorf("what is left is not named:\n%s", r.errOut)
+	}
+	hold("null")
 }

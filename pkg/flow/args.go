@@ -10,11 +10,15 @@ import (
 type Args struct {
 	settings []Setting
 	defaults map[string]Argument
+	// wrong are the arguments that the file writes in a way that cannot be read.
+	wrong []string
 }
 
 // Setting is an argument that a file sets.
 type Setting struct {
 	Argument Argument
+	// Inherited from the with of a Flow.
+	Inherited bool
 	// Key is where its name stands, Position where its value does.
 	Key      Position
 	Position Position
@@ -36,6 +40,13 @@ func (a Args) Has(name string) bool {
 	_, ok := a.Lookup(name)
 	return ok
 }
+
+// Written tells whether the file says something about an argument, be it wrong: whoever looks on after an error asks it
+// before missing something.
+func (a Args) Written(name string) bool { return a.Has(name) || a.isWrong(name) }
+
+// isWrong tells that the file writes an argument in a way that cannot be read.
+func (a Args) isWrong(name string) bool { return slices.Contains(a.wrong, name) }
 
 // Flag tells whether a flag is on.
 func (a Args) Flag(name string) bool { return a.Has(name) }

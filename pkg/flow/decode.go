@@ -16,8 +16,9 @@ import (
 
 // Bounds of what is read. Real Flows have a few hundred values, at most ten levels deep.
 const (
-	maxDepth  = 64
-	maxValues = 200_000
+	maxDepth    = 64
+	maxValues   = 200_000
+	maxExpanded = 4 * MaxSize // bytes of all texts, those of aliases as often as they are used
 )
 
 // decoder turns the text of a file into values.
@@ -25,6 +26,8 @@ type decoder struct {
 	*reporter
 	src    Source
 	values int
+	text   int
+	lines  []Position          // where the lines of YAML start
 	open   map[*yaml.Node]bool // aliases being followed
 }
 
@@ -49,7 +52,7 @@ func (d *decoder) readable() bool {
 	file, data := Position{File: d.src.Name}, d.src.Data
 	switch {
 	case len(data) > MaxSize:
-		d.errorf(file, IDUnreadable, "a Flow file has a few kilobytes; is this the right file?", "the file has %d bytes, more than the %d that are read", len(data), MaxSize)
+		d.errorf(file, IDUnreadable, "a Flow file has a few kilobytes; is this the right file?", "the file has more than %d bytes", MaxSize)
 	case len(bytes.TrimSpace(data)) == 0:
 		d.errorf(file, IDUnreadable, "write a Flow that starts with 'jtype: Flow'", "the file is empty")
 	case bytes.IndexByte(data, 0) >= 0:
@@ -76,8 +79,43 @@ func (d *decoder) readable() bool {
 
 func (d *decoder) positionAt(offset int) Position {
 	before := d.src.Data[:offset]
-	start := bytes.LastIndexByte(before, '\n') + 1
-	return Position{File: d.src.Name, Line: bytes.Count(before, []byte("\n")) + 1, Column: utf8.RuneCount(before[start:]) + 1}
+	start := bytes.LastIndexAny(before, "\r\n") + 1
+	breaks := bytes.Count(before, []byte("\n")) + bytes.Count(before, []byte("\r")) - bytes.Count(before, []byte("\r\n"))
+	return Position{File: d.src.Name, Line: breaks + 1, Column: utf8.RuneCount(before[start:]) + 1}
+}
+
+// place is where the library's line and column (from 1) are in an editor.
+func (d *decoder) place(line, column int) Position {
+	if d.lines == nil {
+		d.lines = yamlLines(d.src.Data)
+	}
+	start := d.lines[max(0, min(line, len(d.lines))-1)]
+	return Position{File: d.src.Name, Line: start.Line, Column: start.Column - 1 + max(1, column)}
+}
+
+// yamlLines are where the lines of YAML 1.1 start: it breaks lines at characters (NEL, LS, PS) at which editors do not.
+func yamlLines(data []byte) []Position {
+	at := Position{Line: 1, Column: 1}
+	lines := []Position{at}
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		i += size
+		at.Column++
+		switch r {
+		case '\r':
+			if i < len(data) && data[i] == '\n' {
+				i++
+			}
+			at.Line, at.Column = at.Line+1, 1
+		case '\n':
+			at.Line, at.Column = at.Line+1, 1
+		case '\u0085', '\u2028', '\u2029':
+		default:
+			continue
+		}
+		lines = append(lines, at)
+	}
+	return lines
 }
 
 // parse runs the YAML library; it reports what the library says of a broken file.
@@ -100,9 +138,9 @@ func (d *decoder) parse() (node *yaml.Node, ok bool) {
 	}
 	var second yaml.Node
 	if err := dec.Decode(&second); err == nil {
-		pos := Position{File: d.src.Name, Line: second.Line, Column: second.Column}
+		pos := d.position(&second)
 		if len(second.Content) > 0 {
-			pos.Line, pos.Column = second.Content[0].Line, second.Content[0].Column
+			pos = d.position(second.Content[0])
 		}
 		d.errorf(pos, IDYAMLFeature, "put each Flow in a file of its own", "the file has several YAML documents, a Flow file has one")
 		return nil, false
@@ -122,8 +160,8 @@ func (d *decoder) syntaxError(err error) {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
 	pos, hint := Position{File: d.src.Name}, ""
 	if m := yamlErrorLine.FindStringSubmatch(message); m != nil {
-		pos.Line, _ = strconv.Atoi(m[1])
-		pos.Column = 1
+		line, _ := strconv.Atoi(m[1])
+		pos = d.place(line, 1)
 		message = message[len(m[0]):]
 	}
 	// The library counts the line of a tab either as it is or one too low.
@@ -156,7 +194,7 @@ func (d *decoder) tabIndent(line int) int {
 }
 
 func (d *decoder) position(n *yaml.Node) Position {
-	return Position{File: d.src.Name, Line: n.Line, Column: n.Column}
+	return d.place(n.Line, n.Column)
 }
 
 // value turns a node into a value. What cannot be read is reported and becomes null.
@@ -223,6 +261,14 @@ func (d *decoder) tag(n *yaml.Node, v *Value) string {
 }
 
 func (d *decoder) scalar(n *yaml.Node, v *Value) {
+	if before := d.text; before <= maxExpanded {
+		if d.text += len(n.Value); d.text > maxExpanded {
+			d.errorf(v.Position, IDUnreadable, "use fewer aliases", "the texts of the file, with what its aliases stand for, have more than %d bytes", maxExpanded)
+		}
+	}
+	if d.text > maxExpanded {
+		return
+	}
 	d.tag(n, v)
 	v.Written = n.Value
 	v.Kind, v.Text = String, n.Value

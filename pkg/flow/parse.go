@@ -11,21 +11,31 @@ import (
 // Parse reads a Flow or Deployment file. All problems are reported at once, sorted by position. The Flow is nil when
 // one of the problems is an error.
 func Parse(src Source) (*Flow, Problems) {
+	f, problems := Read(src)
+	if problems.Err() != nil {
+		return nil, problems
+	}
+	return f, problems
+}
+
+// Read is Parse for whoever goes on looking for problems after an error: the Flow has what could be read of the file, and
+// is nil only when the file does not say what it is. A setting that is wrong is not in it; [Args.Written] knows of it.
+func Read(src Source) (*Flow, Problems) {
 	r := newReporter()
-	p := &parser{argumentReader: newArgumentReader(r), names: map[string]*Executor{}}
-	d := &decoder{reporter: r, src: src, open: map[*yaml.Node]bool{}}
-	root := d.document()
-	if root != nil && !r.has(IDUnreadable) {
+	p := &parser{
+		argumentReader: newArgumentReader(r), source: src, images: newImageMap(src.Images),
+		names: map[string]*Executor{}, objects: map[string]*Executor{}, refused: map[string]bool{},
+		inspected: map[string]string{}, removed: map[string]bool{},
+	}
+	if root := p.values(src); root != nil {
 		if root.Kind != Mapping {
 			r.errorf(root.Position, IDKind, "start with 'jtype: Flow'", "a Flow file is a mapping, this is %s", root.Kind)
 		} else {
-			s := &substituter{reporter: r, env: src.Env, root: root, done: map[*Value]bool{}}
-			s.all(root, root)
 			p.document(root)
 		}
 	}
 	r.problems.Sort()
-	if r.problems.Err() != nil {
+	if p.flow != nil && p.flow.Kind == "" {
 		return nil, r.problems
 	}
 	return p.flow, r.problems
@@ -34,12 +44,42 @@ func Parse(src Source) (*Flow, Problems) {
 // parser builds a Flow from the values of a file.
 type parser struct {
 	*argumentReader
-	flow *Flow
-	// names has the Flow's executors, last the one that the next follows by default.
-	names map[string]*Executor
-	last  *Executor
+	source Source
+	images *imageMap
+	flow   *Flow
+	// names has the Flow's executors by their names in the graph, objects by those of their objects.
+	names, objects map[string]*Executor
+	// count is the number of executors so far, those that could not be read among them.
+	count int
+	// lasts are the executors that the next one followed by default, in order.
+	lasts []*Executor
+	// inspected has, for a node that the method inspect looks at, the node that stands in for it; removed those that
+	// inspect: REMOVE has taken out.
+	inspected map[string]string
+	removed   map[string]bool
+	// refused has the names of executors that could not be read: who needs one of them makes no mistake of its own.
+	refused map[string]bool
 	// needsOf has the needs of the Flow's executors, in their order.
 	needsOf []needsOf
+	// decoded counts the values of all files, text the bytes of their texts, replaced those of texts with variables, included
+	// the bytes of the files in the place of executors.
+	decoded, text, replaced, included int
+}
+
+// values reads a file: its values with their variables replaced; nil when there is nothing to go on with.
+func (p *parser) values(src Source) *Value {
+	d := &decoder{reporter: p.reporter, src: src, open: map[*yaml.Node]bool{}, values: p.decoded, text: p.text}
+	root := d.document()
+	p.decoded, p.text = d.values, d.text
+	if root == nil || p.has(IDUnreadable) {
+		return nil
+	}
+	if root.Kind == Mapping {
+		s := &substituter{reporter: p.reporter, src: src, root: root, done: map[*Value]bool{}, size: p.replaced}
+		s.all(root, root)
+		p.replaced = s.size
+	}
+	return root
 }
 
 func (p *parser) document(root *Value) {
@@ -61,6 +101,10 @@ func (p *parser) document(root *Value) {
 	default:
 		hint := didYouMean(kind.Text, kinds, "only a Flow or a Deployment can be deployed")
 		p.errorf(kind.Position, IDKind, hint, "jtype is %s, the known ones are Flow and Deployment", kind.describe())
+		return
+	}
+	if len(p.refused) == 0 {
+		p.images.unused(p.reporter)
 	}
 }
 
@@ -70,11 +114,9 @@ func (p *parser) nestedKinds(root *Value) {
 	walk = func(v *Value, under string) {
 		for i := range v.Entries {
 			e := v.Entries[i]
-			if e.Key == "jtype" && v != root {
+			if e.Key == "jtype" && v != root && !strings.HasPrefix(under, "uses") {
 				hint := "take it away"
-				if under == "uses" {
-					hint = "build an image of the executor and write 'uses: docker://IMAGE'"
-				} else if e.Value.Text == string(KindDeployment) {
+				if e.Value.Text == string(KindDeployment) {
 					hint = "write the arguments of its with directly as the executor"
 				}
 				p.errorf(e.Position, IDKind, hint, "an inline %s cannot be exported: jtype stands only at the top of the file", e.Value.describe())
@@ -93,8 +135,12 @@ func (p *parser) flowFile(root *Value) {
 	with, gateway, executors := p.flowKeys(root)
 	inherited := p.flowArguments(with)
 	p.gateway(root, gateway, inherited)
-	for i, v := range executors {
-		p.flowExecutor(v, i, inherited)
+	for _, v := range executors {
+		p.flowExecutor(v, inherited)
+	}
+	p.finishInspection(inherited)
+	if len(p.lasts) > 0 {
+		p.flow.last = p.lasts[len(p.lasts)-1].Node
 	}
 	p.graph()
 }
@@ -132,6 +178,9 @@ func (p *parser) flowKeys(root *Value) (with, gateway *Value, executors []*Value
 			list = &e
 		case "pods":
 			p.errorf(e.Position, IDUnknownKey, "rename it to executors", "pods was the name of executors before Jina 3; Jina 3 drops it")
+			if root.Get("executors") == nil && root.Get("deployments") == nil {
+				list = &e // for what else there is to say
+			}
 		default:
 			p.topLevelKey(e, []string{"jtype", "version", "with", "gateway", "executors"})
 		}
@@ -191,10 +240,20 @@ func (p *parser) flowArguments(with *Value) []Entry {
 			continue
 		}
 		if a, ok := p.find(e, OnFlow); ok {
-			p.read(&p.flow.Args, a, e)
+			// Jina knows the Flow's own by the key as it is written; one with hyphens is inherited besides.
+			shared := e.Key != a.Name && p.known(e.Key, OnExecutor|OnGateway)
+			if !shared || a.NoEffect == "" {
+				p.read(&p.flow.Args, a, e)
+			}
+			if shared {
+				inherited = append(inherited, e)
+			}
 			continue
 		}
 		if p.known(e.Key, OnExecutor|OnGateway) {
+			if e.Key == "uses_with" {
+				p.warnf(e.Position, IDNoEffect, "put it into gateway or into each executor", "the uses_with of with is for nobody")
+			}
 			inherited = append(inherited, e)
 			continue
 		}
@@ -222,28 +281,29 @@ func (p *parser) inheritedUnknown(e Entry, inherited *[]Entry) {
 func (p *parser) gateway(root, own *Value, inherited []Entry) {
 	g := &Gateway{Position: root.Position}
 	p.flow.Gateway = g
-	set := map[string]bool{"uses": true, "uses_with": true} // never inherited
+	set := map[string]Entry{}
 	if own != nil {
 		g.Position = own.Position
+		own = p.images.give(own, GatewayName)
 		for _, e := range own.Entries {
-			if a, ok := p.find(e, OnGateway); ok {
-				set[a.Name] = true
+			if _, ok := inlineUses(e); ok && e.Key == "uses" {
+				p.inlineUses(&g.Args, e, "the gateway", GatewayName)
+			} else if a, ok := p.find(e, OnGateway); ok {
+				set[a.Name] = e
 				p.read(&g.Args, a, e)
 			} else {
 				p.unknown(e, OnGateway)
 			}
 		}
 	}
-	for _, e := range inherited {
-		if a, ok := p.lookup(e.Key, OnGateway); ok && !set[a.Name] {
-			p.read(&g.Args, a, e)
+	p.inherit(&g.Args, OnGateway, set, inherited, false)
+	for _, name := range []string{"env", "log_config"} {
+		if s, ok := p.flow.Args.Lookup(name); ok && set[name].Key == "" {
+			g.Args.settings = append(g.Args.settings, s)
 		}
 	}
-	if env, ok := p.flow.Args.Lookup("env"); ok && !set["env"] {
-		g.Args.settings = append(g.Args.settings, env)
-	}
 	g.Args.defaults = p.defaults[OnGateway]
-	g.Uses, _ = p.uses(g.Args, "uses", "the gateway", g.Position)
+	g.Uses, _ = p.uses(g.Args, "uses", "the gateway", GatewayName, g.Position)
 	p.gatewayRules(g)
 }
 
@@ -251,14 +311,17 @@ func (p *parser) gatewayRules(g *Gateway) {
 	if s, ok := g.Args.Lookup("name"); ok && s.Texts(Coerced)[0] != GatewayName {
 		p.errorf(s.Position, IDName, "take it away", "the gateway's name is always gateway")
 	}
-	protocols, ports := g.Args.Texts("protocol", Coerced), 1
-	if s, ok := g.Args.Lookup("port"); ok {
-		ports = len(s.values)
-		if ports > 1 && ports != len(protocols) && g.Uses == (Uses{Position: g.Uses.Position}) {
+	p.provider(&g.Args, "the gateway")
+	protocols := g.Args.Texts("protocol", Coerced)
+	g.Ports = 1
+	if s, ok := g.Args.Lookup("port"); ok && g.Args.Provider() == "" {
+		g.Ports = len(s.values)
+		if g.Ports > 1 && g.Ports < len(protocols) && !g.HasOwnClass() && g.Args.Text("runtime_cls", Coerced) == p.defaults[OnGateway]["runtime_cls"].Default {
 			p.errorf(s.Position, IDValue, "write one port a protocol, or no port at all",
-				"the gateway has %d ports for %s, which Jina's own gateway cannot serve", ports, listing(protocols))
+				"the gateway has %d ports for %s, which Jina's own gateway cannot serve", g.Ports, listing(protocols))
 		}
 	}
+	p.consensus(g.Args, "the gateway", g.Args.Int("replicas"), 1)
 	p.secrets(g.Args)
 }
 
@@ -276,52 +339,6 @@ func (p *parser) secrets(args Args) {
 				break
 			}
 		}
-	}
-}
-
-// deploymentFile reads a file of jtype Deployment.
-func (p *parser) deploymentFile(root *Value) {
-	var with *Value
-	for i := range root.Entries {
-		e := root.Entries[i]
-		switch {
-		case e.Key == "jtype":
-		case e.Key == "with":
-			if with = e.Value; with.Kind != Mapping {
-				p.errorf(with.Position, IDType, "", "with takes a mapping of arguments, not %s", with.describe())
-				return
-			}
-		case e.Key == "executors", e.Key == "deployments":
-			p.errorf(e.Position, IDMisplacedKey, "write 'jtype: Flow'", "a Deployment is one executor and has no %s", e.Key)
-		case e.Key == "version":
-			p.errorf(e.Position, IDVersion, "take it away", "a Deployment has no version")
-		case e.Key == "needs", e.Key == "gateway":
-			p.warnf(e.Position, IDNoEffect, "take it away", "a Deployment stands alone: %s has no effect", e.Key)
-		case p.known(e.Key, OnExecutor):
-			p.errorf(e.Position, IDMisplacedKey, "move it under with", "%s is an argument, which stands under with", e.Key)
-		default:
-			p.topLevelKey(e, []string{"jtype", "with"})
-		}
-	}
-	if with == nil {
-		p.errorf(root.Position, IDImage, "write with: and under it uses: docker://IMAGE", "the Deployment has no with and so no image")
-		return
-	}
-	e := &Executor{Position: with.Position, NamePosition: with.Position}
-	p.executorArguments(e, with, nil)
-	e.Name = e.Args.Text("name", Kept)
-	if e.Name == "" {
-		e.Name = "executor"
-	}
-	e.NamePosition = e.Args.Position("name", with.Position)
-	p.flow.Name = ""
-	if e.Args.Has("name") {
-		p.flow.Name = e.Name
-	}
-	p.flow.Executors = []*Executor{e}
-	p.executorRules(e)
-	if e.Name == GatewayName {
-		p.errorf(e.NamePosition, IDReservedName, "choose another name", "a Deployment cannot be called gateway")
 	}
 }
 

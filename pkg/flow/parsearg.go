@@ -107,6 +107,9 @@ func (r *argumentReader) names(in Scope) []string {
 
 // unknown warns about a key that no argument of the scope has: Jina drops it.
 func (r *argumentReader) unknown(e Entry, in Scope) {
+	if r.full(Warning) {
+		return // the search for the nearest name is what takes long
+	}
 	for _, other := range scopes() {
 		if other&in == 0 && r.known(e.Key, other) {
 			r.warnf(e.Position, IDNoEffect, "take it away", "%s is an argument of %s; here it has no effect", e.Key, other)
@@ -124,11 +127,11 @@ func (r *argumentReader) unknown(e Entry, in Scope) {
 // about.
 func (r *argumentReader) read(args *Args, a Argument, e Entry) {
 	if e.Value.Kind == Null || (e.Value.Kind == Bool && e.Value.Text == "false") {
+		r.withoutValue(a, e)
 		return
 	}
-	if a.Later != "" {
-		r.errorf(e.Position, IDNotYet, "take "+e.Key+" away, or export with jina itself", "%s is not supported yet: %s", e.Key, a.Later)
-		return
+	if old, ok := args.Lookup(a.Name); ok && old.Key != e.Position {
+		r.warnf(old.Key, IDNoEffect, "keep one of them", "%s is set twice: %s at %s counts", a.Name, e.Key, e.Position)
 	}
 	s := Setting{Argument: a, Key: e.Position, Position: e.Value.Position}
 	var ok bool
@@ -137,12 +140,15 @@ func (r *argumentReader) read(args *Args, a Argument, e Entry) {
 		ok = r.flag(e, &s)
 	case MappingArgument:
 		ok = r.mappingArgument(e, &s)
+	case PeerPortsArgument:
+		ok = r.peerPorts(e, &s)
 	case TextsArgument, PortsArgument, HostsArgument, ProtocolArgument:
 		ok = r.several(e, &s)
 	default:
 		ok = r.single(e, &s)
 	}
 	if !ok || !r.valid(e, &s) {
+		args.wrong = append(args.wrong, a.Name)
 		return
 	}
 	if a.NoEffect != "" && !s.isWhatKubernetesHas() {
@@ -150,6 +156,26 @@ func (r *argumentReader) read(args *Args, a Argument, e Entry) {
 	}
 	args.settings = slices.DeleteFunc(args.settings, func(old Setting) bool { return old.Argument.Name == a.Name })
 	args.settings = append(args.settings, s)
+}
+
+// readInherited reads an argument of the with of a Flow.
+func (r *argumentReader) readInherited(args *Args, a Argument, e Entry) {
+	r.read(args, a, e)
+	for i := range args.settings {
+		if s := &args.settings[i]; s.Argument.Name == a.Name && s.Key == e.Position {
+			s.Inherited = true
+		}
+	}
+}
+
+// withoutValue warns about a key that is as if it were absent.
+func (r *argumentReader) withoutValue(a Argument, e Entry) {
+	switch {
+	case e.Value.Kind == Null:
+		r.warnf(e.Position, IDNoEffect, "write a value, or take the key away", "%s has no value: it is as if it were absent", e.Key)
+	case a.Type != FlagArgument:
+		r.warnf(e.Value.Position, IDNoEffect, "write "+a.takes()+", or take the key away", "%s: false is as if it were absent", e.Key)
+	}
 }
 
 // isWhatKubernetesHas tells that ports are those that the pods have anyway.
@@ -204,7 +230,7 @@ func (r *argumentReader) several(e Entry, s *Setting) bool {
 	v := e.Value
 	if v.Kind != List {
 		s.values = []*Value{v}
-		if s.Argument.Type == HostsArgument && v.Kind == String {
+		if (s.Argument.Type == HostsArgument || s.Argument.Type == PortsArgument) && v.Kind == String {
 			s.values = nil
 			for part := range strings.SplitSeq(v.Text, ",") {
 				s.values = append(s.values, stringValue(v.Position, part))
@@ -214,7 +240,12 @@ func (r *argumentReader) several(e Entry, s *Setting) bool {
 		s.values = v.Items
 	}
 	if len(s.values) == 0 {
-		return false // an empty list is as if it were absent
+		if s.Argument.NotEmpty {
+			r.errorf(v.Position, IDType, "leave the key out", "%s takes a value or a list of values, not an empty list", e.Key)
+			return false
+		}
+		r.warnf(v.Position, IDNoEffect, "write a value, or take the key away", "%s has no value: an empty list is as if it were absent", e.Key)
+		return false
 	}
 	for _, item := range s.values {
 		if item.Kind == List || item.Kind == Mapping {
@@ -237,6 +268,8 @@ func (r *argumentReader) word(e Entry, s *Setting, v *Value) bool {
 		r.errorf(v.Position, IDType, "", "%s takes %s, not %s", e.Key, s.Argument.takes(), v.describe())
 	case v.Kind == Null:
 		r.errorf(v.Position, IDType, "", "%s takes %s, not nothing", e.Key, s.Argument.takes())
+	case strings.ContainsRune(v.Text, 0):
+		r.errorf(v.Position, IDValue, "take it away", "%s: the text has a NUL character, which no command line can have", e.Key)
 	case strings.HasPrefix(v.Text, "-") && !negativeNumber.MatchString(v.Text):
 		r.errorf(v.Position, IDValue, "", "%s: %s begins with a hyphen, which Jina takes for another argument", e.Key, v.describe())
 	default:
@@ -253,11 +286,15 @@ func (r *argumentReader) valid(e Entry, s *Setting) bool {
 		v := s.values[0]
 		n, err := strconv.Atoi(v.Text)
 		if v.Kind != Int || err != nil {
-			r.errorf(v.Position, IDType, "", "%s takes a whole number, not %s", e.Key, v.describe())
+			r.errorf(v.Position, IDType, valueHint(v), "%s takes a whole number, not %s", e.Key, v.describe())
 			return false
 		}
 		if a.Min != nil && n < *a.Min {
 			r.errorf(v.Position, IDRange, fmt.Sprintf("write %d or more", *a.Min), "%s is %d, the least is %d", e.Key, n, *a.Min)
+			return false
+		}
+		if a.Max != nil && n > *a.Max {
+			r.errorf(v.Position, IDRange, fmt.Sprintf("write %d or less", *a.Max), "%s is %d, the most is %d", e.Key, n, *a.Max)
 			return false
 		}
 	case ProtocolArgument, ChoiceArgument, ExactArgument:
@@ -275,6 +312,23 @@ func (r *argumentReader) valid(e Entry, s *Setting) bool {
 	return true
 }
 
+// valueHint says what to do about a value that is still the name of a variable, since that is not set.
+func valueHint(v *Value) string {
+	if name := unsetName(v.Text); name != "" {
+		return "export " + name + "=… before"
+	}
+	return ""
+}
+
+// unsetName is the variable that a text names and is nothing but, else empty.
+func unsetName(text string) string {
+	m := shellVariable.FindStringIndex(text)
+	if m == nil || m[0] != 0 || m[1] != len(text) {
+		return ""
+	}
+	return strings.Trim(text[1:], "{}")
+}
+
 var keyValue = regexp.MustCompile(`(?s)^(.*?)[:=]\s*(.*)$`)
 
 // mappingArgument takes a mapping, or text or a list of texts of the form k=v, k: v or JSON.
@@ -288,7 +342,7 @@ func (r *argumentReader) mappingArgument(e Entry, s *Setting) bool {
 	if v.Kind == List {
 		texts = v.Items
 	}
-	result := &Value{Position: v.Position, Kind: Mapping}
+	result, index := &Value{Position: v.Position, Kind: Mapping}, map[string]int{}
 	for _, t := range texts {
 		if t.Kind != String {
 			r.errorf(t.Position, IDType, "write a mapping, 'KEY: VALUE' a line", "%s takes a mapping or texts like KEY=VALUE, not %s", e.Key, t.Kind)
@@ -296,7 +350,7 @@ func (r *argumentReader) mappingArgument(e Entry, s *Setting) bool {
 		}
 		if m := parseJSONMapping(t); m != nil {
 			for _, entry := range m.Entries {
-				result.set(entry)
+				result.setAt(index, entry)
 			}
 			continue
 		}
@@ -307,7 +361,7 @@ func (r *argumentReader) mappingArgument(e Entry, s *Setting) bool {
 		}
 		value := stringValue(t.Position, m[2])
 		convert(value)
-		result.set(Entry{Key: m[1], Position: t.Position, Value: value})
+		result.setAt(index, Entry{Key: m[1], Position: t.Position, Value: value})
 	}
 	s.values = []*Value{result}
 	return true
@@ -332,7 +386,7 @@ func parseJSON(dec *json.Decoder, pos Position, depth int) *Value {
 	if err != nil || depth > maxDepth {
 		return nil
 	}
-	v := &Value{Position: pos}
+	v, index := &Value{Position: pos}, map[string]int{}
 	switch t := token.(type) {
 	case json.Delim:
 		v.Kind = List
@@ -353,7 +407,7 @@ func parseJSON(dec *json.Decoder, pos Position, depth int) *Value {
 				return nil
 			}
 			if v.Kind == Mapping {
-				v.set(Entry{Key: key, Position: pos, Value: item})
+				v.setAt(index, Entry{Key: key, Position: pos, Value: item})
 			} else {
 				v.Items = append(v.Items, item)
 			}

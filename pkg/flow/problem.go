@@ -40,14 +40,16 @@ type Problem struct {
 	Message string `json:"message"`
 	// Hint says what to do; may be empty.
 	Hint string `json:"hint,omitempty"`
+	// ImageKey is the KEY of --image KEY=IMAGE that would solve it; empty when none would.
+	ImageKey string `json:"imageKey,omitempty"`
 }
 
 // String is one line: file:line:column: severity: message; hint [id].
 func (p Problem) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s: %s", p.Position, p.Severity, p.Message)
+	fmt.Fprintf(&b, "%s: %s: %s", p.Position, p.Severity, printable(p.Message))
 	if p.Hint != "" {
-		fmt.Fprintf(&b, "; %s", p.Hint)
+		fmt.Fprintf(&b, "; %s", printable(p.Hint))
 	}
 	fmt.Fprintf(&b, " [%s]", p.ID)
 	return b.String()
@@ -69,13 +71,16 @@ func (ps Problems) Err() error {
 // InvalidError says that a file cannot be used, and every reason why.
 type InvalidError struct{ Problems Problems }
 
-// Error has one line a problem that is an error.
+// Error has one line a problem that is an error, then the file of images that would solve those of several executors.
 func (e *InvalidError) Error() string {
 	var lines []string
 	for _, p := range e.Problems {
 		if p.Severity == Error {
 			lines = append(lines, p.String())
 		}
+	}
+	if advice := e.Problems.ImagesAdvice(); advice != "" {
+		lines = append(lines, strings.TrimSuffix(advice, "\n"))
 	}
 	return strings.Join(lines, "\n")
 }

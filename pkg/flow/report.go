@@ -21,7 +21,6 @@ const (
 	IDAmbiguousKey    = "ambiguous-key"
 	IDMisplacedKey    = "misplaced-key"
 	IDNoEffect        = "no-effect"
-	IDNotYet          = "not-supported-yet"
 	IDType            = "wrong-type"
 	IDValue           = "wrong-value"
 	IDRange           = "out-of-range"
@@ -34,10 +33,26 @@ const (
 	IDNeedsCycle      = "needs-cycle"
 	IDDeadEnd         = "dead-end"
 	IDImage           = "no-image"
+	IDImageKey        = "image-key"     // an --image or --images that gives nothing an image
+	IDIncludedFile    = "included-file" // the file of an executor cannot be used
+	IDMethod          = "method"
 	IDUnsupported     = "unsupported"
 	IDVariableUnset   = "variable-unset"
 	IDVariableContext = "variable-context"
+	IDStorage         = "storage" // the environment asks for storage in a way that cannot be read
+	IDAddress         = "address" // of an external executor
 	IDNoExecutors     = "no-executors"
+	IDEnvName         = "env-name"
+	IDNamespace       = "namespace"
+	IDTooMany         = "too-many-problems"
+
+	// Of a folder that Jina exported.
+	IDFolderKind     = "folder-kind"     // no object that a Flow has
+	IDFolderPart     = "folder-part"     // an object that belongs to no part of the Flow
+	IDFolderGraph    = "folder-graph"    // what the gateway or a head calls, and what there is, do not fit
+	IDFolderDefect   = "folder-defect"   // a known defect of Jina's export
+	IDFolderRepaired = "folder-repaired" // what no cluster takes, and is written differently
+	IDFolderServer   = "folder-server"   // fields that the API server writes
 )
 
 // maxProblems bounds the errors and the warnings that are reported of one file.
@@ -59,14 +74,16 @@ func (r *reporter) add(severity Severity, pos Position, id, hint, format string,
 	if r.full(severity) {
 		return
 	}
-	p := Problem{Position: pos, Severity: severity, ID: id, Message: printable(fmt.Sprintf(format, args...)), Hint: printable(hint)}
+	p := Problem{Position: pos, Severity: severity, ID: id, Message: bounded(printable(fmt.Sprintf(format, args...))), Hint: bounded(printable(hint))}
 	// What the gateway and several executors inherit is looked at once for each of them.
 	if r.seen[p] {
 		return
 	}
 	r.seen[p] = true
 	r.problems = append(r.problems, p)
-	r.counts[severity]++
+	if r.counts[severity]++; r.full(severity) {
+		r.problems = append(r.problems, tooMany(pos.File, severity))
+	}
 	if r.places[pos] != Error {
 		r.places[pos] = severity
 	}
@@ -98,6 +115,38 @@ func (ps Problems) Sort() {
 		return cmp.Or(cmp.Compare(a.Position.File, b.Position.File), cmp.Compare(a.Position.Line, b.Position.Line),
 			cmp.Compare(a.Position.Column, b.Position.Column))
 	})
+}
+
+func tooMany(file string, severity Severity) Problem {
+	return Problem{
+		Position: Position{File: file}, Severity: severity, ID: IDTooMany,
+		Message: fmt.Sprintf("the file has more %ss than the %d that are shown", severity, maxProblems), Hint: "repair these first",
+	}
+}
+
+// Limit leaves out what nobody reads: of each severity it keeps the first problems, and says so.
+func (ps Problems) Limit() Problems {
+	counts := map[Severity]int{}
+	var kept Problems
+	for _, p := range ps {
+		counts[p.Severity]++
+		switch n := counts[p.Severity]; {
+		case n <= maxProblems:
+			kept = append(kept, p)
+		case n == maxProblems+1:
+			kept = append(kept, tooMany(p.Position.File, p.Severity))
+		}
+	}
+	return kept
+}
+
+// bounded is a message that can be read: names in it may be as long as the file.
+func bounded(text string) string {
+	const most = 600
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // printable is a text in one line and without control sequences: a file must not write to the terminal on its own.

@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // The forms that PyYAML reads in a plain scalar, which are YAML 1.1's with a stricter float and without on/off and
@@ -30,6 +32,8 @@ func plainScalar(text string) (ValueKind, string, bool) {
 		return Bool, "false", true
 	}
 	switch {
+	case len(text) > maxDigits:
+		// No number that Python reads; the forms below take long then.
 	case yamlInt.MatchString(text):
 		if n, ok := readYAMLInt(text); ok {
 			return Int, n, true
@@ -157,7 +161,7 @@ func convertOnce(v *Value) bool {
 		v.Kind, v.Text, v.Items = List, "", convertList(v)
 		return true
 	}
-	trimmed := strings.TrimSpace(text)
+	trimmed := asciiDigits(strings.TrimSpace(text))
 	if pythonInt.MatchString(trimmed) && len(trimmed) <= maxDigits {
 		if n, ok := new(big.Int).SetString(strings.ReplaceAll(trimmed, "_", ""), 10); ok {
 			v.Kind, v.Text = Int, n.String()
@@ -179,6 +183,21 @@ func convertOnce(v *Value) bool {
 		return false
 	}
 	return true
+}
+
+// asciiDigits writes the decimal digits of all scripts as 0 to 9, as Python reads them in numbers.
+func asciiDigits(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < utf8.RuneSelf || !unicode.Is(unicode.Nd, r) {
+			return r
+		}
+		// Scripts have their digits in blocks of ten, some blocks follow each other (unicodedata of Python 3.11 and later).
+		n := rune(0)
+		for unicode.Is(unicode.Nd, r-n-1) {
+			n++
+		}
+		return '0' + n%10
+	}, text)
 }
 
 // convertList splits a text like [a, b] at every comma; brackets inside are dropped.

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The forms of variables (semantics 1.2). Exactly one blank on either side of a name makes it a variable, none makes
@@ -22,7 +23,7 @@ const maxText = 1 << 20
 // substituter replaces variables in all texts of a file.
 type substituter struct {
 	*reporter
-	env  func(string) (string, bool)
+	src  Source
 	root *Value
 	// done holds the texts that are ready; false while their own variables are being replaced.
 	done map[*Value]bool
@@ -74,6 +75,9 @@ func (s *substituter) replace(v, parent *Value) string {
 		text = reference.ReplaceAllStringFunc(text, func(match string) string {
 			return s.reference(v, parent, match, reference.FindStringSubmatch(match)[1])
 		})
+		text = contextVariable.ReplaceAllStringFunc(text, func(match string) string {
+			return s.context(v, match, contextVariable.FindStringSubmatch(match)[1])
+		})
 		text = s.shell(v, text)
 		if s.size += len(text); s.size > 8*maxText || len(text) > maxText {
 			s.errorf(v.Position, IDUnreadable, "", "variables make the text longer than %d bytes", maxText)
@@ -83,10 +87,7 @@ func (s *substituter) replace(v, parent *Value) string {
 			break
 		}
 	}
-	if m := contextVariable.FindStringSubmatch(text); m != nil {
-		s.errorf(v.Position, IDVariableContext, "use an environment variable: ${{ ENV."+m[1]+" }}",
-			"%s is a context variable, which is not supported yet", m[0])
-	} else if odd := oddVariable.FindString(text); odd != "" && !s.errorAt(v.Position) {
+	if odd := oddVariable.FindString(text); odd != "" && !s.errorAt(v.Position) {
 		s.warnf(v.Position, IDValue, "a variable is written ${{ ENV.NAME }}, with one blank on either side", "%s is no variable and stays as it is", odd)
 	}
 	return text
@@ -94,26 +95,52 @@ func (s *substituter) replace(v, parent *Value) string {
 
 // variable is the value of ${{ ENV.NAME }}.
 func (s *substituter) variable(v *Value, match, name string) string {
-	if value, ok := s.lookup(name); ok {
+	if value, ok := s.lookup(v, name); ok {
 		return value
 	}
 	s.errorf(v.Position, IDVariableUnset, "export "+name+"=… before", "environment variable %s is not set", name)
 	return match
 }
 
-func (s *substituter) lookup(name string) (string, bool) {
-	if s.env == nil {
+// context is the value of ${{ CONTEXT.NAME }}. Jina's own export has none and leaves $$NAME (semantics D39).
+func (s *substituter) context(v *Value, match, name string) string {
+	if value, ok := s.src.Context[name]; ok {
+		if !utf8.ValidString(value) {
+			s.errorf(v.Position, IDValue, "give it text in UTF-8", "the value of context variable %s is not UTF-8", name)
+			return ""
+		}
+		return value
+	}
+	if s.src.KeepContext {
+		s.warnf(v.Position, IDVariableContext, "give it with --context-var "+name+"=VALUE", "context variable %s has no value: $$%s stays, as Jina leaves it", match, name)
+		return "$$" + name
+	}
+	s.errorf(v.Position, IDVariableContext, "give it with --context-var "+name+"=VALUE", "context variable %s has no value", match)
+	return match
+}
+
+// lookup is the value of an environment variable. What is no UTF-8 can be in no Kubernetes object.
+func (s *substituter) lookup(v *Value, name string) (string, bool) {
+	if s.src.Env == nil {
 		return "", false
 	}
-	return s.env(name)
+	value, ok := s.src.Env(name)
+	if ok && !utf8.ValidString(value) {
+		s.errorf(v.Position, IDValue, "set it to text in UTF-8", "the value of environment variable %s is not UTF-8", name)
+		return "", true
+	}
+	return value, ok
 }
 
 // shell replaces $NAME and ${NAME}; a name that is not set stays, since a dollar sign may just be text.
 func (s *substituter) shell(v *Value, text string) string {
 	return shellVariable.ReplaceAllStringFunc(text, func(match string) string {
 		name := strings.Trim(match[1:], "{}")
-		if value, ok := s.lookup(name); ok {
+		if value, ok := s.lookup(v, name); ok {
 			return value
+		}
+		if s.has(IDVariableContext) && strings.Contains(text, "$"+match) {
+			return match // which a context variable has become
 		}
 		s.warnf(v.Position, IDVariableUnset, "export "+name+"=… before, if it is meant as a variable", "environment variable %s is not set: %s stays as it is", name, match)
 		return match

@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -53,9 +54,13 @@ func editDistance(a, b string) int {
 	return last[len(y)]
 }
 
-// listing joins words for a message.
+// listing joins words for a message, as many as can be read.
 func listing(words []string) string {
+	const most = 20
 	words = slices.Clone(words)
+	if more := len(words) - most; more > 0 {
+		words = append(words[:most], fmt.Sprintf("%d more", more))
+	}
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

@@ -1,5 +1,7 @@
 package flow
 
+import "math"
+
 // Scope is where an argument may stand.
 type Scope int
 
@@ -28,17 +30,18 @@ type ArgumentType int
 
 // The types of arguments.
 const (
-	TextArgument     ArgumentType = iota // --key text
-	IntArgument                          // --key number
-	FlagArgument                         // --key, when on
-	TextsArgument                        // --key text text …
-	HostsArgument                        // as texts, one text is split at commas
-	PortsArgument                        // numbers; never written as given
-	MappingArgument                      // --key JSON, from a mapping or k=v texts
-	JSONArgument                         // --key text, from text or a mapping
-	ProtocolArgument                     // --key NAME NAME …
-	ChoiceArgument                       // --key NAME, one of Choices in any case
-	ExactArgument                        // --key NAME, one of Choices as they are written
+	TextArgument      ArgumentType = iota // --key text
+	IntArgument                           // --key number
+	FlagArgument                          // --key, when on
+	TextsArgument                         // --key text text …
+	HostsArgument                         // as texts, one text is split at commas
+	PortsArgument                         // numbers; never written as given
+	MappingArgument                       // --key JSON, from a mapping or k=v texts
+	JSONArgument                          // --key text, from text or a mapping
+	ProtocolArgument                      // --key NAME NAME …
+	ChoiceArgument                        // --key NAME, one of Choices in any case
+	ExactArgument                         // --key NAME, one of Choices as they are written
+	PeerPortsArgument                     // --key JSON, lists of ports by shard
 )
 
 // Argument is an argument that Jina knows.
@@ -53,20 +56,24 @@ type Argument struct {
 	Choices []string
 	// Aliases are other names.
 	Aliases []string
-	// Later says what it is for when it is not supported yet; such an argument is refused.
-	Later string
+	// NotEmpty refuses an empty list, with which Jina fails; elsewhere it is as if the key were absent.
+	NotEmpty bool
 	// NoEffect says why it changes nothing on Kubernetes; such an argument is warned about.
 	NoEffect string
-	// Min is the least value of a whole number that has one.
-	Min *int
+	// Min and Max are the least and the greatest value of a whole number that has one.
+	Min, Max *int
 }
 
-func least(n int) *int { return &n }
+func bound(n int) *int { return &n }
 
 const (
 	alwaysPort = "on Kubernetes the ports are always 8080 and the following ones"
 	internal   = "Jina sets it itself"
 	local      = "it is for the process that runs the Flow on one machine"
+	docker     = "it is for containers that Jina starts with Docker itself"
+	pull       = "it is for what Jina takes from its Hub; here the cluster pulls the image"
+	unchanging = "the files of an image do not change while it runs"
+	oneRuntime = "the program in the container has one runtime"
 )
 
 // arguments is jina 3.34.0's table of arguments: everything that its export accepts in a file, hidden keys included.
@@ -96,9 +103,9 @@ func arguments() []Argument {
 		{Name: "extra_search_paths", In: everywhere, Type: TextsArgument},
 		{Name: "timeout_ctrl", In: everywhere, Type: IntArgument, Default: "60"},
 		{Name: "k8s_namespace", In: everywhere, Type: TextArgument, NoEffect: "the namespace is given on the command line, with -n"},
-		{Name: "entrypoint", In: everywhere, Type: TextArgument},
-		{Name: "docker_kwargs", In: everywhere, Type: MappingArgument},
-		{Name: "replicas", In: everywhere, Type: IntArgument, Default: "1", Min: least(1)},
+		{Name: "entrypoint", In: everywhere, Type: TextArgument, NoEffect: docker},
+		{Name: "docker_kwargs", In: everywhere, Type: MappingArgument, NoEffect: docker},
+		{Name: "replicas", In: everywhere, Type: IntArgument, Default: "1", Min: bound(1), Max: bound(math.MaxInt32)},
 		{Name: "uses", In: OnExecutor, Type: TextArgument, Default: "BaseExecutor"},
 		{Name: "uses", In: OnGateway, Type: TextArgument},
 		{Name: "uses_with", In: everywhere, Type: MappingArgument},
@@ -107,24 +114,24 @@ func arguments() []Argument {
 		{Name: "grpc_channel_options", In: everywhere, Type: MappingArgument},
 		{Name: "host", In: OnExecutor, Type: HostsArgument, Default: "0.0.0.0", Aliases: []string{"host_in"}},
 		{Name: "host", In: OnGateway, Type: TextArgument, Default: "0.0.0.0", Aliases: []string{"host_in"}},
-		{Name: "runtime_cls", In: OnExecutor, Type: TextArgument, Default: "WorkerRuntime"},
-		{Name: "runtime_cls", In: OnGateway, Type: TextArgument, Default: "GatewayRuntime", Later: "another runtime of the gateway"},
-		{Name: "timeout_ready", In: everywhere, Type: IntArgument, Default: "600000", Min: least(-1)},
+		{Name: "runtime_cls", In: OnExecutor, Type: TextArgument, Default: "WorkerRuntime", NoEffect: oneRuntime},
+		{Name: "runtime_cls", In: OnGateway, Type: TextArgument, Default: "GatewayRuntime", NoEffect: oneRuntime},
+		{Name: "timeout_ready", In: everywhere, Type: IntArgument, Default: "600000", Min: bound(-1)},
 		{Name: "env", In: everywhere | OnFlow, Type: MappingArgument},
 		{Name: "env_from_secret", In: everywhere, Type: MappingArgument},
 		{Name: "image_pull_secrets", In: everywhere, Type: TextsArgument},
 		{Name: "shard_id", In: everywhere, Type: IntArgument, Default: "0", NoEffect: internal},
-		{Name: "pod_role", In: OnExecutor, Type: ChoiceArgument, Default: "WORKER", Choices: []string{"HEAD", "WORKER", "GATEWAY"}},
-		{Name: "pod_role", In: OnGateway, Type: ChoiceArgument, Default: "GATEWAY", Choices: []string{"HEAD", "WORKER", "GATEWAY"}},
+		{Name: "pod_role", In: OnExecutor, Type: ChoiceArgument, Default: "WORKER", Choices: []string{"HEAD", "WORKER", "GATEWAY"}, NoEffect: internal},
+		{Name: "pod_role", In: OnGateway, Type: ChoiceArgument, Default: "GATEWAY", Choices: []string{"HEAD", "WORKER", "GATEWAY"}, NoEffect: internal},
 		{Name: "noblock_on_start", In: everywhere, Type: FlagArgument, NoEffect: local},
 		{Name: "floating", In: everywhere, Type: FlagArgument},
-		{Name: "replica_id", In: everywhere, Type: IntArgument, Default: "0"},
-		{Name: "reload", In: everywhere, Type: FlagArgument},
+		{Name: "replica_id", In: everywhere, Type: IntArgument, Default: "0", NoEffect: internal},
+		{Name: "reload", In: everywhere, Type: FlagArgument, NoEffect: unchanging},
 		{Name: "port", In: OnExecutor, Type: PortsArgument, Aliases: []string{"ports", "port_in"}, NoEffect: alwaysPort},
 		{Name: "port", In: OnGateway, Type: PortsArgument, Aliases: []string{"ports", "port_expose", "port_in"}, NoEffect: alwaysPort},
 		{Name: "protocol", In: everywhere, Type: ProtocolArgument, Default: "GRPC", Choices: []string{"GRPC", "HTTP", "WEBSOCKET"}, Aliases: []string{"protocols"}},
-		{Name: "provider", In: everywhere, Type: ChoiceArgument, Default: "NONE", Choices: []string{"NONE", "SAGEMAKER", "AZURE"}, Later: "pods for a cloud provider's own inference service"},
-		{Name: "provider_endpoint", In: everywhere, Type: TextArgument, Later: "pods for a cloud provider's own inference service"},
+		{Name: "provider", In: everywhere, Type: ChoiceArgument, Choices: []string{"NONE", "SAGEMAKER", "AZURE"}},
+		{Name: "provider_endpoint", In: everywhere, Type: TextArgument},
 		{Name: "monitoring", In: everywhere, Type: FlagArgument},
 		{Name: "port_monitoring", In: everywhere, Type: PortsArgument, NoEffect: "on Kubernetes the port of the metrics is always 9090"},
 		{Name: "retries", In: everywhere, Type: IntArgument, Default: "-1"},
@@ -134,21 +141,21 @@ func arguments() []Argument {
 		{Name: "metrics", In: everywhere, Type: FlagArgument},
 		{Name: "metrics_exporter_host", In: everywhere, Type: TextArgument},
 		{Name: "metrics_exporter_port", In: everywhere, Type: IntArgument},
-		{Name: "stateful", In: everywhere, Type: FlagArgument, Later: "stateful executors (RAFT)"},
-		{Name: "peer_ports", In: everywhere, Type: JSONArgument, Later: "stateful executors (RAFT)"},
+		{Name: "stateful", In: everywhere, Type: FlagArgument},
+		{Name: "peer_ports", In: everywhere, Type: PeerPortsArgument},
 		{Name: "compression", In: everywhere, Type: ExactArgument, Choices: []string{"NoCompression", "Deflate", "Gzip"}},
 		{Name: "timeout_send", In: everywhere, Type: IntArgument},
 		{Name: "title", In: everywhere, Type: TextArgument},
 		{Name: "description", In: everywhere, Type: TextArgument},
 		{Name: "cors", In: everywhere, Type: FlagArgument},
 		{Name: "uvicorn_kwargs", In: everywhere, Type: MappingArgument},
-		{Name: "ssl_certfile", In: everywhere, Type: TextArgument, Later: "TLS between pods"},
-		{Name: "ssl_keyfile", In: everywhere, Type: TextArgument, Later: "TLS between pods"},
+		{Name: "ssl_certfile", In: everywhere, Type: TextArgument},
+		{Name: "ssl_keyfile", In: everywhere, Type: TextArgument},
 
 		// Of an executor alone.
 		{Name: "polling", In: OnExecutor, Type: JSONArgument, Default: "ANY"},
-		{Name: "shards", In: OnExecutor, Type: IntArgument, Default: "1", Min: least(1)},
-		{Name: "native", In: OnExecutor, Type: FlagArgument},
+		{Name: "shards", In: OnExecutor, Type: IntArgument, Default: "1", Min: bound(1), Max: bound(MaxPods)},
+		{Name: "native", In: OnExecutor, Type: FlagArgument, NoEffect: internal},
 		{Name: "uses_metas", In: OnExecutor, Type: MappingArgument},
 		{Name: "uses_requests", In: OnExecutor, Type: MappingArgument},
 		{Name: "uses_dynamic_batching", In: OnExecutor, Type: MappingArgument},
@@ -156,24 +163,24 @@ func arguments() []Argument {
 		{Name: "exit_on_exceptions", In: OnExecutor, Type: TextsArgument},
 		{Name: "no_reduce", In: OnExecutor, Type: FlagArgument, Aliases: []string{"disable_reduce"}},
 		{Name: "allow_concurrent", In: OnExecutor, Type: FlagArgument},
-		{Name: "raft_configuration", In: OnExecutor, Type: MappingArgument, Later: "stateful executors (RAFT)"},
-		{Name: "volumes", In: OnExecutor, Type: TextsArgument, Later: "volumes"},
+		{Name: "raft_configuration", In: OnExecutor, Type: MappingArgument},
+		{Name: "volumes", In: OnExecutor, Type: TextsArgument, NotEmpty: true},
 		{Name: "gpus", In: OnExecutor, Type: TextArgument},
-		{Name: "disable_auto_volume", In: OnExecutor, Type: FlagArgument},
-		{Name: "force_network_mode", In: OnExecutor, Type: ChoiceArgument, Default: "AUTO", Choices: []string{"AUTO", "HOST", "BRIDGE", "NONE"}},
-		{Name: "install_requirements", In: OnExecutor, Type: FlagArgument},
-		{Name: "force_update", In: OnExecutor, Type: FlagArgument, Aliases: []string{"force"}},
-		{Name: "prefer_platform", In: OnExecutor, Type: TextArgument},
+		{Name: "disable_auto_volume", In: OnExecutor, Type: FlagArgument, NoEffect: docker},
+		{Name: "force_network_mode", In: OnExecutor, Type: ChoiceArgument, Default: "AUTO", Choices: []string{"AUTO", "HOST", "BRIDGE", "NONE"}, NoEffect: docker},
+		{Name: "install_requirements", In: OnExecutor, Type: FlagArgument, NoEffect: "it is for executors from source; an image has its requirements"},
+		{Name: "force_update", In: OnExecutor, Type: FlagArgument, Aliases: []string{"force"}, NoEffect: pull},
+		{Name: "prefer_platform", In: OnExecutor, Type: TextArgument, NoEffect: pull},
 		{Name: "uses_before_address", In: OnExecutor, Type: TextArgument, NoEffect: internal},
 		{Name: "uses_after_address", In: OnExecutor, Type: TextArgument, NoEffect: internal},
-		{Name: "connection_list", In: OnExecutor, Type: TextArgument},
+		{Name: "connection_list", In: OnExecutor, Type: TextArgument, NoEffect: internal},
 		{Name: "uses_before", In: OnExecutor, Type: TextArgument},
 		{Name: "uses_after", In: OnExecutor, Type: TextArgument},
 		{Name: "when", In: OnExecutor, Type: MappingArgument},
-		{Name: "external", In: OnExecutor, Type: FlagArgument, Later: "external executors"},
+		{Name: "external", In: OnExecutor, Type: FlagArgument},
 		{Name: "grpc_metadata", In: OnExecutor, Type: MappingArgument},
 		{Name: "deployment_role", In: OnExecutor, Type: ChoiceArgument, Choices: []string{"DEPLOYMENT", "JOIN", "INSPECT", "GATEWAY", "INSPECT_AUX_PASS", "JOIN_INSPECT"}, NoEffect: internal},
-		{Name: "tls", In: OnExecutor, Type: FlagArgument, Later: "TLS between pods"},
+		{Name: "tls", In: OnExecutor, Type: FlagArgument},
 
 		// Of the gateway alone.
 		{Name: "prefetch", In: OnGateway, Type: IntArgument, Default: "1000"},

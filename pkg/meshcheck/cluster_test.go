@@ -3,6 +3,7 @@ package meshcheck_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -175,6 +176,15 @@ func TestWhatANamespaceDoesToInjection(t *testing.T) {
 			if _, err := admin(t, c).CoreV1().ResourceQuotas(ns).Create(t.Context(), q, metav1.CreateOptions{}); err != nil {
 				t.Fatal(err)
 			}
+			// The API server learns of it a moment later.
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "probe"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "x"}}}}
+			testcluster.Eventually(t, func() error {
+				_, err := admin(t, c).CoreV1().Pods(ns).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+				if err == nil || !strings.Contains(err.Error(), "quota") || strings.Contains(err.Error(), "status unknown") {
+					return fmt.Errorf("the quota is not in force yet: %v", err)
+				}
+				return nil
+			})
 		}
 	}
 	metadata := func(m string) func(*testing.T, string) {

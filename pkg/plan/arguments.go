@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"path"
 	"strconv"
 	"strings"
 
@@ -53,19 +54,23 @@ func metasAndNative(line []string, metas, with *flow.Value, form flow.Form) []st
 
 // everyExecutor are the overrides that executors, shards, heads and side containers have in common.
 func (b *builder) everyExecutor(e *flow.Executor, name string, ports ...int) overrides {
-	return overrides{
+	over := overrides{
 		"name":                option("name", name),
 		"k8s_namespace":       option("k8s_namespace", b.options.Namespace),
 		"workspace":           b.workspace(e),
 		"uses":                nil,
 		"polling":             nil,
-		"host":                option("host", e.Args.Texts("host", b.form)[0]),
+		"host":                option("host", e.Hosts[0].Name),
 		"shard_id":            nil,
 		"port":                option("port", decimals(ports)...),
 		"port_monitoring":     option("port_monitoring", strconv.Itoa(portMonitoring)),
 		"uses_before_address": nil,
 		"uses_after_address":  nil,
 	}
+	if e.File != "" {
+		over["extra_search_paths"] = option("extra_search_paths", e.SearchPaths...)
+	}
+	return over
 }
 
 func decimals(numbers []int) []string {
@@ -84,8 +89,11 @@ func (b *builder) workspace(e *flow.Executor) []string {
 		return nil
 	}
 	text := s.Texts(b.form)[0]
-	if b.flow.Kind == flow.KindFlow && b.options.WorkingDir != "" && !strings.HasPrefix(text, "/") {
-		text = strings.TrimSuffix(b.options.WorkingDir, "/") + "/" + strings.TrimPrefix(text, "./")
+	if b.flow.Kind == flow.KindFlow && e.File == "" && b.options.WorkingDir != "" {
+		if !strings.HasPrefix(text, "/") {
+			text = b.options.WorkingDir + "/" + text
+		}
+		text = path.Clean(text)
 	}
 	return option("workspace", text)
 }
@@ -172,12 +180,27 @@ func (b *builder) gatewayArguments(g *flow.Gateway) []string {
 
 // gatewayClass is the class that the gateway's container runs.
 func gatewayClass(g *flow.Gateway) string {
-	protocols := g.Args.Texts("protocol", flow.Coerced)
 	switch {
-	case g.Uses.Image != "":
+	case g.Uses.Image != "", isOddGateway(g):
 		return "config.yml"
 	case g.Uses.Builtin != "":
 		return g.Uses.Builtin
+	default:
+		return builtinGateway(g)
+	}
+}
+
+// isOddGateway tells that the reference looks for the gateway's class in a file of Jina's own image, which has none: it
+// chooses no class for a runtime that it does not know, nor for one protocol with several ports (semantics D17).
+func isOddGateway(g *flow.Gateway) bool {
+	return !g.HasOwnClass() &&
+		(g.Args.Text("runtime_cls", flow.Coerced) != "GatewayRuntime" || g.Ports > 1 && len(g.Args.Texts("protocol", flow.Coerced)) == 1)
+}
+
+// builtinGateway is the class of Jina's own image that speaks the gateway's protocols.
+func builtinGateway(g *flow.Gateway) string {
+	protocols := g.Args.Texts("protocol", flow.Coerced)
+	switch {
 	case len(protocols) > 1:
 		return "CompositeGateway"
 	case protocols[0] == "HTTP":

@@ -137,6 +137,9 @@ func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
 				}
 			}
 		}
+		if change.Action != Keep && e.object.Note != "" {
+			change.Reason = strings.TrimPrefix(change.Reason+"; "+e.object.Note, "; ")
+		}
 		p.Changes = append(p.Changes, change)
 	}
 	p.Changes = append(p.Changes, c.prunes...)
@@ -212,7 +215,7 @@ func yieldReplicas(o Object, live *unstructured.Unstructured) (Object, string) {
 	if kept != wanted {
 		note += fmt.Sprintf(" (the file says %d)", wanted)
 	}
-	return Object{Unstructured: c, Part: o.Part}, note
+	return Object{Unstructured: c, Part: o.Part, Note: o.Note}, note
 }
 
 func owns(m metav1.ManagedFieldsEntry, path fieldpath.Path) bool {

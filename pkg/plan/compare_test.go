@@ -195,6 +195,41 @@ func TestReplicasSetBySomebodyElseStay(t *testing.T) {
 	}
 }
 
+func TestReplicasAppliedByAnotherManagerStay(t *testing.T) {
+	taken := strings.NewReplacer("f:replicas: {}\n        f:selector", "f:selector", "replicas: 2\n  progress", "replicas: 5\n  progress",
+		"  managedFields:\n", `  managedFields:
+  - manager: platform-team
+    operation: Apply
+    apiVersion: apps/v1
+    fieldsType: FieldsV1
+    fieldsV1: {f:spec: {f:replicas: {}}}
+`).Replace(liveDeployment)
+	c := compareOne(t, wantedDeployment, taken)
+	if u := c.Undecided(); len(u) != 0 {
+		t.Fatalf("undecided: %v", u[0].Object)
+	}
+	if got, want := c.Plan(nil).Changes[0].Reason, "replicas stay 5, set by platform-team (the file says 2)"; got != want {
+		t.Errorf("reason %q, want %q", got, want)
+	}
+}
+
+func TestEveryChangedObjectIsAskedAbout(t *testing.T) {
+	live := Live{Members: map[Ref]*unstructured.Unstructured{}}
+	var objects []Object
+	for _, name := range []string{"a", "b"} {
+		rename := func(text string) *unstructured.Unstructured {
+			return object(t, strings.Replace(text, "name: enc,", "name: "+name+",", 1))
+		}
+		o := Object{Unstructured: rename(strings.Replace(wantedDeployment, "image: a:1", "image: a:2", 1))}
+		objects = append(objects, o)
+		l := rename(strings.Replace(liveDeployment, "name: enc\n", "name: "+name+"\n", 1))
+		live.Members[o.Ref()] = l
+	}
+	if n := len(Compare(objects, live).Undecided()); n != 2 {
+		t.Errorf("%d undecided, want 2", n)
+	}
+}
+
 func TestReplicasScaledToZeroHaveNoOwnerAndStay(t *testing.T) {
 	scaled := strings.NewReplacer("f:replicas: {}\n        f:selector", "f:selector", "replicas: 2\n  progress", "replicas: 0\n  progress").Replace(liveDeployment)
 	c := compareOne(t, wantedDeployment, scaled)

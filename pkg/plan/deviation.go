@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -23,21 +22,26 @@ type Deviation struct {
 	// Always tells that export --compat has it too: Kubernetes or Jina would read something else than was written.
 	Always bool
 	apply  func(c *deviationContext, o Object)
+	// leavesOut tells which objects are not made at all; apply is for those that remain.
+	leavesOut func(c *deviationContext, o Object) bool
 }
 
 // deviationContext is what a deviation may look at.
 type deviationContext struct {
-	flow       *flow.Flow
-	options    Options
-	objects    []Object
-	executors  map[string]*flow.Executor
-	configMaps map[string]*unstructured.Unstructured
+	// flow is without the helpers that the reference's own has.
+	flow, reference *flow.Flow
+	options         Options
+	objects         []Object
+	executors       map[string]*flow.Executor
+	configMaps      map[string]*unstructured.Unstructured
+	// workloads has the workload of each part.
+	workloads map[Part]Object
 }
 
 func newDeviationContext(f *flow.Flow, o Options, objects []Object) *deviationContext {
 	c := &deviationContext{
-		flow: f, options: o, objects: objects,
-		executors: map[string]*flow.Executor{}, configMaps: map[string]*unstructured.Unstructured{},
+		flow: f.WithoutHelpers(), reference: f, options: o, objects: objects,
+		executors: map[string]*flow.Executor{}, configMaps: map[string]*unstructured.Unstructured{}, workloads: map[Part]Object{},
 	}
 	for _, e := range f.Executors {
 		c.executors[e.Name] = e
@@ -45,6 +49,9 @@ func newDeviationContext(f *flow.Flow, o Options, objects []Object) *deviationCo
 	for _, object := range objects {
 		if object.GetKind() == "ConfigMap" {
 			c.configMaps[object.GetName()] = object.Unstructured
+		}
+		if len(containersOf(object)) > 0 {
+			c.workloads[object.Part] = object
 		}
 	}
 	return c
@@ -58,16 +65,26 @@ func (c *deviationContext) args(p Part) flow.Args {
 	return c.executors[p.Executor].Args
 }
 
-// deviate applies all deviations to the reference's objects.
-func deviate(c *deviationContext) {
+// Deviate applies the named deviations, in their order, to the objects that the reference makes of a Flow, and returns the
+// result; it changes the objects that it is given. After each one it calls after, unless that is nil: conformance tests
+// count what each changes.
+func Deviate(f *flow.Flow, o Options, objects []Object, after func(Deviation, []Object)) []Object {
+	c := newDeviationContext(f, o, objects)
 	for _, d := range Deviations() {
 		if d.apply == nil {
 			continue
 		}
+		if d.leavesOut != nil {
+			c.objects = slices.DeleteFunc(slices.Clone(c.objects), func(object Object) bool { return d.leavesOut(c, object) })
+		}
 		for _, object := range c.objects {
 			d.apply(c, object)
 		}
+		if after != nil {
+			after(d, c.objects)
+		}
 	}
+	return c.objects
 }
 
 // AnnotationConfigChecksum is on the pod template: the checksum of its ConfigMap.
@@ -92,6 +109,81 @@ func Deviations() []Deviation {
 			Instead:   "every text arrives as it stands in the file",
 			Paths:     []string{containers + "args", containers + "image", "data"},
 			Always:    true,
+		},
+		{
+			ID:        "inspect-helper",
+			Reference: "makes of method: inspect two executors, NAME and _aux_NAME, which passes on what it gets to the executors behind",
+			Reason:    "the objects of the second are called -aux-NAME, a name that no cluster accepts, so that the gateway waits for it for ever",
+			Instead:   "the second is left out: who is behind it needs what it would have passed on",
+			Paths:     []string{containers + "args"},
+			apply:     graphWithoutHelpers,
+			leavesOut: ofHelper,
+		},
+		{
+			ID:        "head-stateless",
+			Reference: "makes a StatefulSet of the head too when an executor has shards and volumes, and forgets the containers of uses_before and uses_after",
+			Reason:    "the head keeps nothing, and it calls containers that are not there",
+			Instead:   "the head is a Deployment with its side containers, as it is without volumes",
+			Paths: []string{
+				"kind", "spec.strategy", "spec.volumeClaimTemplates", "spec.template.spec.containers",
+			},
+			apply: headWithoutVolumes,
+		},
+		{
+			ID:        "legal-statefulset",
+			Reference: "writes the strategy of a Deployment into StatefulSets, and no serviceName",
+			Reason:    "the API server refuses the unknown field",
+			Instead:   "updateStrategy: RollingUpdate; serviceName is the workload's own Service, which is there anyway: nobody calls single pods, so a headless one is not needed",
+			Paths:     []string{"spec.strategy", "spec.updateStrategy", "spec.serviceName"},
+			apply:     legalStatefulSet,
+		},
+		{
+			ID:        "parallel-start",
+			Reference: "has the replicas of a StatefulSet start one after the other, each when the one before is ready",
+			Reason:    "replicas do not need each other: three that load for ten minutes take half an hour",
+			Instead:   "podManagementPolicy: Parallel; updates still go pod by pod",
+			Paths:     []string{"spec.podManagementPolicy"},
+			apply:     parallelStart,
+		},
+		{
+			ID:        "volume-mounts",
+			Reference: "mounts the first of volumes, at the text of the file, be it HOST:CONTAINER",
+			Reason:    "nobody writes to a folder of that name: the data goes into the container and is lost with it; the other volumes are dropped",
+			Instead:   "each volume is mounted at its folder in the container, with a claim of its own",
+			Paths:     []string{containers + "volumeMounts", "spec.volumeClaimTemplates"},
+			apply:     mountVolumes,
+		},
+		{
+			ID:        "storage-class",
+			Reference: "asks for the storage class standard unless JINA_K8S_STORAGE_CLASS_NAME is set",
+			Reason:    "only some clusters have a class of that name; elsewhere the claims wait for ever",
+			Instead:   "the cluster's default class; JINA_K8S_STORAGE_CLASS_NAME still wins",
+			Paths:     []string{"spec.volumeClaimTemplates[*].spec.storageClassName"},
+			apply:     clusterStorageClass,
+		},
+		{
+			ID:        "gateway-class",
+			Reference: "lets the gateway of Jina's own image read its class from config.yml when it has several ports for one protocol, or a runtime_cls",
+			Reason:    "the image has no such file, and the gateway does not start",
+			Instead:   "the class of its protocols; ports and runtime_cls have no effect on Kubernetes, which a warning says",
+			Paths:     []string{containers + "args"},
+			apply:     gatewayRunsBuiltin,
+		},
+		{
+			ID:        "external-hosts",
+			Reference: "tells the gateway the first host of an external executor only, and no TLS when the port stands in host",
+			Reason:    "the other hosts get nothing, and a host that speaks TLS only refuses the connection",
+			Instead:   "all hosts, between which the gateway takes turns; TLS where the scheme, tls or a certificate says so",
+			Paths:     []string{containers + "args"},
+			apply:     externalReplicas,
+		},
+		{
+			ID:        "executor-plaintext",
+			Reference: "has the gateway call executors with TLS when with has a certificate, but gives them none",
+			Reason:    "their handshake fails, and gRPC goes on without encryption and without a word",
+			Instead:   "the certificate is the gateway's; executors are called as they listen, which a warning says; a mesh encrypts what goes between pods",
+			Paths:     []string{containers + "args"},
+			apply:     plaintextExecutors,
 		},
 		{
 			ID:        "text-kept",
@@ -136,12 +228,28 @@ func Deviations() []Deviation {
 			apply:     dropReplicasArgument,
 		},
 		{
-			ID:        "head-probes",
-			Reference: "breaks the probes of a head that has uses_before: a literal {port_uses}, and an address and an option in one word",
-			Reason:    "the startup probe never passes, so the head is killed again and again",
-			Instead:   "the head has the same probes with and without side containers",
-			Paths:     []string{containers + "startupProbe.exec.command", containers + "livenessProbe.exec.command"},
-			apply:     repairHeadProbes,
+			ID:        "dns-resolver",
+			Reference: "leaves gRPC to its own DNS resolver, and writes addresses as NAME.NAMESPACE.svc",
+			Reason:    "the resolver goes through the whole search list and asks outside of the cluster at last: each connection takes 8 seconds where nobody answers there",
+			Instead:   "GRPC_DNS_RESOLVER=native in every pod, which takes the pod's own resolver; the env of the file wins",
+			Paths:     []string{"data.GRPC_DNS_RESOLVER"},
+			apply:     dnsResolver,
+		},
+		{
+			ID:        "native-probes",
+			Reference: "has each container started and kept alive by `jina ping`, and has no readiness probe. The ping cannot speak TLS, and that of a head with uses_before is broken: a literal {port_uses}, an address and an option in one word",
+			Reason:    "a ping starts Python: 350 times the CPU of a native probe, 23 % of a core for every pod, and on a busy node it takes so long that healthy pods are killed; a gateway with a certificate and a head with side containers never start",
+			Instead:   "the kubelet asks itself: the gRPC health service without a name, GET / for HTTP and WebSocket, GET / over HTTPS for TLS, also of gRPC; the startup probe each second for as long as the reference's, readiness with 30 seconds of patience, liveness with 5 minutes, more if timeout_send says that requests take longer",
+			Paths:     []string{containers + "startupProbe", containers + "readinessProbe", containers + "livenessProbe"},
+			apply:     nativeProbes,
+		},
+		{
+			ID:        "startup-budget",
+			Reference: "gives the gateway the time of its own timeout_ready to start",
+			Reason:    "the gateway opens no port before its slowest executor has answered: it is killed and started again while a large model loads or an image is pulled",
+			Instead:   "the gateway has the time of the slowest executor, five minutes for scheduling and pulling images, and two and a half for gRPC to connect again",
+			Paths:     []string{containers + "startupProbe.failureThreshold"},
+			apply:     startupBudget,
 		},
 		{
 			ID:        "protocol-tcp",
@@ -155,9 +263,36 @@ func Deviations() []Deviation {
 			ID:        "progress-deadline",
 			Reference: "leaves the deadline of a Deployment's progress at ten minutes",
 			Reason:    "that is shorter than the time that the startup probe allows, so a slow but healthy start counts as failed",
-			Instead:   "the time of the startup probe and five minutes for scheduling and pulling the image; the gateway has the longest of all, since it opens no port before its slowest executor has answered",
+			Instead:   "the time of the startup probe and five minutes for scheduling and pulling the image; the gateway's startup probe has these already",
 			Paths:     []string{"spec.progressDeadlineSeconds"},
 			apply:     progressDeadline,
+		},
+		{
+			ID:        "graceful-end",
+			Reference: "keeps a pod for 2 seconds after its end was decided, whatever its requests take",
+			Reason:    "Jina cancels what it works on as soon as it is told to stop: requests that take longer are lost, or done twice by the gateway's retries",
+			Instead:   "preStop waits for 2 seconds and the longest request with its queue: timeout_send of the gateway, else the executor's, for the gateway that of the longest chain of executors; 10 seconds without one, 9 minutes at most. The pod's grace period is 30 seconds more. A container that does not start is killed after 5 seconds, one that hangs after 30. With a mesh that loses no request; without one callers keep their connection and need a limit on its age too",
+			Paths: []string{
+				containers + "lifecycle.preStop.exec.command", "spec.template.spec.terminationGracePeriodSeconds",
+				containers + "startupProbe.terminationGracePeriodSeconds", containers + "livenessProbe.terminationGracePeriodSeconds",
+			},
+			apply: gracefulEnd,
+		},
+		{
+			ID:        "anti-affinity",
+			Reference: "lets the scheduler put all replicas on one node",
+			Reason:    "one node that fails takes them all",
+			Instead:   "the replicas prefer different nodes; the preference is there with one replica too, so that scaling restarts no pod",
+			Paths:     []string{"spec.template.spec.affinity"},
+			apply:     antiAffinity,
+		},
+		{
+			ID:        "app-protocol",
+			Reference: "does not say what the ports of Services speak",
+			Reason:    "a mesh has to guess it from each connection, and what looks right is wrong: with appProtocol grpc or http2 Linkerd sends all requests to one replica",
+			Instead:   "kubernetes.io/h2c for gRPC, http for HTTP, WebSocket and metrics; nothing for TLS",
+			Paths:     []string{"spec.ports[*].appProtocol"},
+			apply:     appProtocols,
 		},
 		{
 			ID:        "labels",
@@ -166,6 +301,14 @@ func Deviations() []Deviation {
 			Instead:   "Kubernetes' recommended labels and jina.ai/flow, jina.ai/executor, jina.ai/shard on objects and pods; selectors stay the reference's",
 			Paths:     []string{"metadata.labels", "spec.template.metadata.labels"},
 			apply:     addLabels,
+		},
+		{
+			ID:        "claim-labels",
+			Reference: "leaves the claims of volumes without a label that says whose they are",
+			Reason:    "they outlive the Flow, and nothing tells which Flow's data they have",
+			Instead:   "jina.ai/flow, jina.ai/executor, jina.ai/shard and app.kubernetes.io/managed-by",
+			Paths:     []string{"spec.volumeClaimTemplates[*].metadata.labels"},
+			apply:     labelClaims,
 		},
 		{
 			ID:        "config-checksum",
@@ -329,19 +472,6 @@ func dropReplicasArgument(c *deviationContext, o Object) {
 	}
 }
 
-func repairHeadProbes(c *deviationContext, o Object) {
-	if o.Part.Role != RoleHead {
-		return
-	}
-	for _, container := range containersOf(o) {
-		if container["name"] == "executor" {
-			command := []any{"jina", "ping", "executor", "grpc://127.0.0.1:8080"}
-			childOf(container, "startupProbe", "exec")["command"] = command
-			childOf(container, "livenessProbe", "exec")["command"] = append(slices.Clone(command), "--timeout 9500")
-		}
-	}
-}
-
 func protocolTCP(_ *deviationContext, o Object) {
 	for _, container := range containersOf(o) {
 		ports, _ := container["ports"].([]any)
@@ -351,28 +481,6 @@ func protocolTCP(_ *deviationContext, o Object) {
 			}
 		}
 	}
-}
-
-func progressDeadline(c *deviationContext, o Object) {
-	if o.GetKind() != "Deployment" {
-		return
-	}
-	budget := probeBudget(o) + StartupAllowance
-	if o.Part.Role == RoleGateway {
-		budget = StartupBudget(c.objects)
-	}
-	childOf(o.Object, "spec")["progressDeadlineSeconds"] = int64(budget / time.Second)
-}
-
-// probeBudget is the time that the slowest container may take by its startup probe.
-func probeBudget(o Object) time.Duration {
-	var longest int64
-	for _, container := range containersOf(o) {
-		p, _ := container["startupProbe"].(map[string]any)
-		number := func(key string) int64 { n, _ := p[key].(int64); return n }
-		longest = max(longest, number("initialDelaySeconds")+number("periodSeconds")*number("failureThreshold"))
-	}
-	return time.Duration(longest) * time.Second
 }
 
 func addLabels(c *deviationContext, o Object) {

@@ -1,13 +1,13 @@
 package plan
 
 import (
+	"encoding/json"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -74,7 +74,7 @@ executors:
 	objects := objectsOf(t, text, Options{})
 	want := map[string]any{
 		"ZIP": "00501", "V": "1.10", "E": "", "N": "", "B": "true", "L": `[1, "a"]`,
-		"pythonunbuffered": "1", "worker_class": "uvicorn.workers.UvicornH11Worker",
+		"pythonunbuffered": "1", "worker_class": "uvicorn.workers.UvicornH11Worker", "GRPC_DNS_RESOLVER": "native",
 	}
 	if got := field(t, objectNamed(t, objects, "ConfigMap/e-configmap"), "data"); fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("env is\n%v\nnot\n%v", got, want)
@@ -123,19 +123,6 @@ func TestChangedConfigMapRollsThePods(t *testing.T) {
 	}
 }
 
-func TestProgressDeadlineIsLongerThanTheStartupProbe(t *testing.T) {
-	objects := objectsOf(t, "jtype: Flow\nexecutors: [{name: e, uses: docker://e:1, timeout_ready: 1800000}]", Options{})
-	if got := field(t, objectNamed(t, objects, "Deployment/e"), "spec", "progressDeadlineSeconds"); got != int64(5+1800+300) {
-		t.Errorf("deadline is %v", got)
-	}
-	if got := field(t, objectNamed(t, objects, "Deployment/gateway"), "spec", "progressDeadlineSeconds"); got != int64(5+1800+300) {
-		t.Errorf("the gateway waits for the executor, and its deadline is %v", got)
-	}
-	if got := StartupBudget(objects); got != 2105*time.Second {
-		t.Errorf("budget is %s", got)
-	}
-}
-
 func TestReplicasDoNotTouchThePodTemplate(t *testing.T) {
 	template := func(n int) string {
 		objects := objectsOf(t, fmt.Sprintf("jtype: Flow\ngateway: {replicas: %d}\nexecutors: [{name: e, uses: docker://e:1, shards: 2, replicas: %d}]", n, n), Options{})
@@ -143,22 +130,6 @@ func TestReplicasDoNotTouchThePodTemplate(t *testing.T) {
 	}
 	if template(1) != template(4) {
 		t.Error("the pod template depends on replicas")
-	}
-}
-
-func TestHeadWithSideContainersHasPlainProbes(t *testing.T) {
-	objects := objectsOf(t, "jtype: Flow\nexecutors: [{name: e, uses: docker://e:1, shards: 2, uses_before: docker://b:1, uses_after: docker://a:1}]", Options{})
-	head := containersOf(objectNamed(t, objects, "Deployment/e-head"))
-	if len(head) != 3 {
-		t.Fatalf("%d containers", len(head))
-	}
-	for key, want := range map[string]string{
-		"startupProbe":  "[jina ping executor grpc://127.0.0.1:8080]",
-		"livenessProbe": "[jina ping executor grpc://127.0.0.1:8080 --timeout 9500]",
-	} {
-		if got := fmt.Sprint(childOf(head[0], key, "exec")["command"]); got != want {
-			t.Errorf("%s is %s", key, got)
-		}
 	}
 }
 
@@ -194,37 +165,80 @@ func TestLabelsAreLegalAndSelectorsTheReferences(t *testing.T) {
 
 func TestObjectsAreTheSameEveryTime(t *testing.T) {
 	const text = "jtype: Flow\nexecutors: [{name: e, uses: docker://e:1, shards: 3, env: {A: 1, B: 2, C: 3}}, {name: f, uses: docker://f:1}]"
-	first := fmt.Sprint(leaves(map[string][]*unstructured.Unstructured{"": unstructuredOf(objectsOf(t, text, Options{}))}))
+	first := jsonOf(t, objectsOf(t, text, Options{}))
 	for range 10 {
-		if again := fmt.Sprint(leaves(map[string][]*unstructured.Unstructured{"": unstructuredOf(objectsOf(t, text, Options{}))})); again != first {
+		if again := jsonOf(t, objectsOf(t, text, Options{})); again != first {
 			t.Fatal("the objects differ from run to run")
 		}
 	}
 }
 
-func unstructuredOf(objects []Object) []*unstructured.Unstructured {
-	var out []*unstructured.Unstructured
+// jsonOf is the text of all objects.
+func jsonOf(t *testing.T, objects []Object) string {
+	t.Helper()
+	var b strings.Builder
 	for _, o := range objects {
-		out = append(out, o.Unstructured)
+		text, err := json.Marshal(o.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(text)
 	}
-	return out
+	return b.String()
+}
+
+func TestTextArrivesAsItStands(t *testing.T) {
+	const text = `
+jtype: Flow
+executors:
+  - name: e
+    uses: docker://e:1
+    uses_with: {re: '\d+', who: "o'brien \"é\"", port: '{port}', lines: "a\nb"}
+    env: {MODE: on, PATH_: 'C:\x'}
+`
+	want := `--uses-with {"re": "\\d+", "who": "o'brien \"\u00e9\"", "port": "{port}", "lines": "a\nb"} `
+	for _, compat := range []bool{true, false} {
+		objects := objectsOf(t, text, Options{Compat: compat})
+		if args := argsOf(objectNamed(t, objects, "Deployment/e"), 0); !strings.Contains(args, want) {
+			t.Errorf("compat %t: %s", compat, args)
+		}
+		data := fmt.Sprint(field(t, objectNamed(t, objects, "ConfigMap/e-configmap"), "data"))
+		if !strings.Contains(data, `MODE:on PATH_:C:\x`) {
+			t.Errorf("compat %t: %s", compat, data)
+		}
+	}
 }
 
 // deviationTests has a test of each deviation.
 func deviationTests() map[string]func(*testing.T) {
 	return map[string]func(*testing.T){
-		"gateway-image":     TestImageOfTheGateway,
-		"text-intact":       TestCompatEqualsReference,
-		"text-kept":         TestQuotedTextStaysText,
-		"workspace-kept":    TestWorkspaceIsTheContainers,
-		"flow-env":          TestFlowEnvReachesEveryPod,
-		"shell-log-level":   TestShellLogLevelIsLeftOut,
-		"replicas-argument": TestReplicasDoNotTouchThePodTemplate,
-		"head-probes":       TestHeadWithSideContainersHasPlainProbes,
-		"protocol-tcp":      TestEveryContainerPortIsTCP,
-		"progress-deadline": TestProgressDeadlineIsLongerThanTheStartupProbe,
-		"labels":            TestLabelsAreLegalAndSelectorsTheReferences,
-		"config-checksum":   TestChangedConfigMapRollsThePods,
+		"gateway-image":      TestImageOfTheGateway,
+		"text-intact":        TestTextArrivesAsItStands,
+		"inspect-helper":     TestInspectionNeedsNoHelper,
+		"head-stateless":     TestHeadOfAnExecutorWithVolumesIsADeployment,
+		"legal-statefulset":  TestStatefulSetIsLegal,
+		"parallel-start":     TestReplicasOfAStatefulSetStartTogether,
+		"volume-mounts":      TestEveryVolumeIsMountedAtItsFolder,
+		"storage-class":      TestStorageIsTheClustersUnlessTheEnvironmentSaysMore,
+		"claim-labels":       TestClaimsSayWhoseDataTheyHave,
+		"gateway-class":      TestGatewayRunsTheClassOfItsProtocols,
+		"external-hosts":     TestGatewayCallsAllHostsOfAnExternalExecutor,
+		"executor-plaintext": TestOwnExecutorsAreCalledAsTheyListen,
+		"text-kept":          TestQuotedTextStaysText,
+		"workspace-kept":     TestWorkspaceIsTheContainers,
+		"flow-env":           TestFlowEnvReachesEveryPod,
+		"shell-log-level":    TestShellLogLevelIsLeftOut,
+		"replicas-argument":  TestReplicasDoNotTouchThePodTemplate,
+		"dns-resolver":       TestNamesAreResolvedByThePodsOwnResolver,
+		"native-probes":      TestKubeletAsksTheFirstPort,
+		"startup-budget":     TestGatewayWaitsForItsSlowestExecutor,
+		"protocol-tcp":       TestEveryContainerPortIsTCP,
+		"progress-deadline":  TestProgressDeadlineIsLongerThanTheStartupProbe,
+		"graceful-end":       TestPodsFinishTheirLongestRequest,
+		"anti-affinity":      TestReplicasPreferDifferentNodes,
+		"app-protocol":       TestServicesSayWhatTheirPortsSpeak,
+		"labels":             TestLabelsAreLegalAndSelectorsTheReferences,
+		"config-checksum":    TestChangedConfigMapRollsThePods,
 	}
 }
 

@@ -13,17 +13,19 @@ type graphArgument struct{ name, json string }
 // graphArguments are the gateway's arguments that follow from the executors (semantics 2).
 func (b *builder) graphArguments() []graphArgument {
 	var conditions, addresses, metadata, noReduce members
-	for _, e := range b.flow.Executors {
+	for _, e := range b.flow.Declared() {
 		if when := e.Args.Mapping("when"); when != nil {
-			conditions.add(e.Name, when.JSON(b.form))
+			conditions.add(e.Node, when.JSON(b.form))
 		}
 		if m := e.Args.Mapping("grpc_metadata"); m != nil {
-			metadata.add(e.Name, m.JSON(b.form))
+			metadata.add(e.Node, m.JSON(b.form))
 		}
 		if e.Args.Flag("no_reduce") {
-			noReduce.add(e.Name, "")
+			noReduce.add(e.Node, "")
 		}
-		addresses.add(e.Name, "["+quote(b.address(e))+"]")
+	}
+	for _, e := range b.flow.Executors {
+		addresses.add(e.Node, "["+quote(b.address(e))+"]")
 	}
 	return []graphArgument{
 		{"graph_description", b.graphDescription()},
@@ -36,11 +38,39 @@ func (b *builder) graphArguments() []graphArgument {
 
 // address of an executor as the gateway calls it.
 func (b *builder) address(e *flow.Executor) string {
+	if !e.External {
+		return b.ownAddress(e, e.ReferenceTLS())
+	}
+	return schemeOf(e, e.ReferenceTLS()) + "://" + externalAddress(e.Hosts[0])
+}
+
+// schemeOf is an executor's protocol in an address.
+func schemeOf(e *flow.Executor, tls bool) string {
+	scheme := strings.ToLower(e.Args.Texts("protocol", flow.Coerced)[0])
+	if tls {
+		scheme += "s"
+	}
+	return scheme
+}
+
+// ownAddress is the address of an executor that runs in the Flow's own namespace.
+func (b *builder) ownAddress(e *flow.Executor, tls bool) string {
 	name := DNSName(e.Name)
 	if e.Shards() > 1 {
 		name += "-head"
 	}
-	return strings.ToLower(e.Args.Texts("protocol", flow.Coerced)[0]) + "://" + b.host(name) + ":" + strconv.Itoa(portFirst)
+	return schemeOf(e, tls) + "://" + b.host(name) + ":" + strconv.Itoa(portFirst)
+}
+
+// externalAddress is what the reference makes of a host; Python's None is the port of a URL that has none (semantics D18).
+func externalAddress(h flow.Host) string {
+	port := h.Port
+	if h.IsURL() {
+		if port = h.URLPort; port == "" {
+			port = "None"
+		}
+	}
+	return h.Name + ":" + port
 }
 
 func (b *builder) host(name string) string { return name + "." + b.options.Namespace + ".svc" }
@@ -70,17 +100,17 @@ func (b *builder) graphDescription() string {
 		}
 	}
 	for _, e := range b.flow.Executors {
-		mention(e.Name)
+		mention(e.Node)
 		for _, need := range e.Needs {
 			if need == flow.GatewayName {
 				need = "start-gateway"
 			}
 			mention(need)
-			after[need] = append(after[need], e.Name)
+			after[need] = append(after[need], e.Node)
 		}
 	}
 	if last := b.flow.Last(); last != nil {
-		after[last.Name] = append(after[last.Name], "end-gateway")
+		after[last.Node] = append(after[last.Node], "end-gateway")
 	}
 	var graph members
 	for _, node := range order {

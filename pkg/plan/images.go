@@ -36,13 +36,14 @@ func (b *builder) image(u flow.Uses) string {
 func checkImages(f *flow.Flow, o Options) flow.Problems {
 	var problems flow.Problems
 	for _, e := range f.Executors {
-		if o.Compat || e.Args.Has("uses") || len(e.Needs) > 1 {
+		if o.Compat || e.External || e.Helper || e.Args.Written("uses") || len(e.Needs) > 1 {
 			continue
 		}
 		problems = append(problems, flow.Problem{
 			Position: e.Position, Severity: flow.Error, ID: flow.IDImage,
-			Message: fmt.Sprintf("executor %s has no image", e.Name),
-			Hint:    "write uses: docker://IMAGE, or uses: BaseExecutor for one that passes documents on as they are",
+			Message:  fmt.Sprintf("executor %s has no image", e.Name),
+			Hint:     "write uses: docker://IMAGE, or uses: BaseExecutor for one that passes documents on as they are, or give one with --image " + e.Name + "=IMAGE",
+			ImageKey: e.Name,
 		})
 	}
 	return problems

@@ -5,6 +5,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
@@ -14,7 +15,12 @@ import (
 // DNSName is the name of an executor's objects (jina 3.34.0: slashes and underscores become hyphens, letters lower
 // case). Nothing makes the result legal; [Objects] refuses a name that no cluster accepts.
 func DNSName(name string) string {
-	return strings.ToLower(strings.NewReplacer("/", "-", "_", "-").Replace(name))
+	return strings.Map(func(r rune) rune {
+		if r == '/' || r == '_' {
+			return '-'
+		}
+		return unicode.ToLower(r)
+	}, name)
 }
 
 // NameFlow is the name of a Flow in labels: the first of the candidates that leaves something when it is made a DNS
@@ -67,18 +73,21 @@ func checkNames(f *flow.Flow, o Options) flow.Problems {
 	var problems flow.Problems
 	if reasons := validation.IsDNS1123Label(o.Namespace); len(reasons) > 0 {
 		problems = append(problems, flow.Problem{
-			Position: flow.Position{File: f.Position.File}, Severity: flow.Error, ID: "namespace",
-			Message: fmt.Sprintf("namespace %q is not legal: %s", o.Namespace, inShort(reasons)), Hint: "give another one with -n",
+			Position: flow.Position{File: f.Position.File}, Severity: flow.Error, ID: flow.IDNamespace,
+			Message: fmt.Sprintf("namespace %.80q is not legal: %s", o.Namespace, inShort(reasons)), Hint: "give another one with -n",
 		})
 	}
-	for _, e := range f.Executors {
+	for _, e := range f.WithoutHelpers().Executors {
+		if e.External {
+			continue
+		}
 		longest := DNSName(e.Name)
 		if e.Shards() > 1 {
 			longest += "-" + strconv.Itoa(max(1000, e.Shards()-1)) // as long as -head
 		}
 		for i, protocol := range e.Args.Texts("protocol", flow.Coerced) {
 			if i > 0 {
-				longest = DNSName(e.Name) + "-" + strconv.Itoa(i) + "-" + strings.ToLower(protocol)
+				longest = serviceName(DNSName(e.Name), i, protocol)
 			}
 		}
 		reasons := validation.IsDNS1035Label(longest)
@@ -88,56 +97,10 @@ func checkNames(f *flow.Flow, o Options) flow.Problems {
 		if len(reasons) > 0 {
 			problems = append(problems, flow.Problem{
 				Position: e.NamePosition, Severity: flow.Error, ID: flow.IDName,
-				Message: fmt.Sprintf("executor name %q makes names that no cluster accepts: %s", e.Name, inShort(reasons)),
+				Message: fmt.Sprintf("executor name %.80q makes names that no cluster accepts: %s", e.Name, inShort(reasons)),
 				Hint:    "use small letters, digits and underscores, a letter first and no underscore last",
 			})
 		}
-	}
-	return problems
-}
-
-// checkObjects refuses two objects of one name, of which the second would replace the first (semantics D11), and
-// environment variables that no pod can have.
-func checkObjects(f *flow.Flow, objects []Object) flow.Problems {
-	var problems flow.Problems
-	owners := map[Ref]Part{}
-	reported := map[[2]string]bool{}
-	for _, o := range objects {
-		other, taken := owners[o.Ref()]
-		owners[o.Ref()] = o.Part
-		if pair := [2]string{other.Executor, o.Part.Executor}; taken && !reported[pair] {
-			reported[pair] = true
-			pos, second := f.Position, o.Part
-			if e := f.Executor(second.Executor); e != nil {
-				pos = e.NamePosition
-			} else if e := f.Executor(other.Executor); e != nil {
-				pos, second, other = e.NamePosition, other, second
-			}
-			problems = append(problems, flow.Problem{
-				Position: pos, Severity: flow.Error, ID: flow.IDDuplicateName,
-				Message: fmt.Sprintf("%s and %s would both be %s", other, second, o.Ref()), Hint: "choose another name for the executor",
-			})
-		}
-	}
-	check := func(env *flow.Value) {
-		for i := 0; env != nil && i < len(env.Entries); i++ {
-			e := env.Entries[i]
-			if reasons := append(validation.IsConfigMapKey(e.Key), validation.IsEnvVarName(e.Key)...); len(reasons) > 0 {
-				problems = append(problems, flow.Problem{
-					Position: e.Position, Severity: flow.Error, ID: "env-name",
-					Message: fmt.Sprintf("environment variable %q is not legal: %s", e.Key, inShort(reasons)),
-				})
-			}
-		}
-	}
-	check(f.Args.Mapping("env"))
-	if f.Gateway != nil {
-		check(f.Gateway.Args.Mapping("env"))
-		check(f.Gateway.Args.Mapping("env_from_secret"))
-	}
-	for _, e := range f.Executors {
-		check(e.Args.Mapping("env"))
-		check(e.Args.Mapping("env_from_secret"))
 	}
 	return problems
 }

@@ -67,6 +67,8 @@ func (r Ref) String() string { return r.Kind + "/" + r.Name }
 type Object struct {
 	*unstructured.Unstructured
 	Part Part
+	// Note says in a plan, where the object is written, what is not as its author wrote it. Empty otherwise.
+	Note string
 }
 
 // Ref identifies the object.

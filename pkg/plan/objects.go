@@ -2,10 +2,9 @@ package plan
 
 import (
 	"fmt"
-	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
@@ -30,6 +29,8 @@ type Options struct {
 	// WorkingDir is the folder against which the reference makes relative workspaces absolute; it is looked at with
 	// Compat only.
 	WorkingDir string
+	// Storage of volumes.
+	Storage Storage
 	// Compat leaves out the named deviations: the objects are those of Jina's own export.
 	Compat bool
 }
@@ -41,38 +42,16 @@ func Objects(f *flow.Flow, o Options) ([]Object, flow.Problems) {
 	if !o.Compat {
 		o.WorkingDir, o.LogLevel = "", ""
 	}
-	if problems := checkNames(f, o); problems.Err() != nil {
+	problems := Check(f, o)
+	if problems.Err() != nil {
 		return nil, problems
 	}
 	b := &builder{flow: f, options: o, form: flow.Coerced}
 	b.reference()
-	problems := append(checkImages(f, o), checkObjects(f, b.objects)...)
-	if b.err != nil {
-		problems = append(problems, flow.Problem{Position: f.Position, Severity: flow.Error, ID: "objects", Message: b.err.Error()})
-	}
-	if problems.Err() != nil {
-		problems.Sort()
-		return nil, problems
-	}
 	if !o.Compat {
-		deviate(newDeviationContext(f, o, b.objects))
+		return Deviate(f, o, b.objects, nil), problems
 	}
 	return b.objects, problems
-}
-
-// StartupAllowance is added to the time that a workload's own probes give it: for scheduling and for pulling images.
-const StartupAllowance = 5 * time.Minute
-
-// StartupBudget is the longest time that one of the workloads may take to start by its own startup probes, plus
-// [StartupAllowance].
-func StartupBudget(objects []Object) time.Duration {
-	var longest time.Duration
-	for _, o := range objects {
-		if o.GetKind() == "Deployment" {
-			longest = max(longest, probeBudget(o))
-		}
-	}
-	return longest + StartupAllowance
 }
 
 // GatewayPod is the pod template of the gateway, or of the first workload when there is no gateway; nil without a
@@ -80,18 +59,25 @@ func StartupBudget(objects []Object) time.Duration {
 func GatewayPod(objects []Object) *corev1.PodTemplateSpec {
 	var found *Object
 	for i := range objects {
-		if objects[i].GetKind() == "Deployment" && (found == nil || objects[i].Part.Role == RoleGateway) {
+		if len(containersOf(objects[i])) > 0 && (found == nil || objects[i].Part.Role == RoleGateway) {
 			found = &objects[i]
 		}
 	}
 	if found == nil {
 		return nil
 	}
-	var d appsv1.Deployment
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, &d); err != nil {
+	var template corev1.PodTemplateSpec
+	content := childOf(found.DeepCopy().Object, "spec", "template")
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &template); err != nil {
 		return nil // objects of this package always convert
 	}
-	return &d.Spec.Template
+	for _, claim := range claimTemplatesOf(*found) { // which the StatefulSet's controller would make and mount
+		name, _, _ := unstructured.NestedString(claim, "metadata", "name")
+		template.Spec.Volumes = append(template.Spec.Volumes, corev1.Volume{
+			Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		})
+	}
+	return &template
 }
 
 // File is the path of a part's objects in the folder that Jina's own export makes.
@@ -109,5 +95,9 @@ func File(f *flow.Flow, p Part) string {
 	if f.Kind == flow.KindDeployment {
 		return name + ".yml"
 	}
-	return p.Executor + "/" + name + ".yml"
+	folder := p.Executor
+	if e := f.Executor(p.Executor); e != nil {
+		folder = e.Node // of an executor in a file of its own
+	}
+	return folder + "/" + name + ".yml"
 }

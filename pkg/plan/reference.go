@@ -1,20 +1,12 @@
 package plan
 
 import (
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/util/intstr"
-	appsv1 "k8s.io/client-go/applyconfigurations/apps/v1"
-	corev1 "k8s.io/client-go/applyconfigurations/core/v1"
-	metav1 "k8s.io/client-go/applyconfigurations/meta/v1"
-
-	apicore "k8s.io/api/core/v1"
-
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
 )
@@ -25,7 +17,6 @@ type builder struct {
 	options Options
 	form    flow.Form
 	objects []Object
-	err     error
 }
 
 // pod is a workload with its Services and its ConfigMap.
@@ -38,6 +29,8 @@ type pod struct {
 	args             flow.Args
 	protocols        []string
 	containers       []container
+	// volumes make it a StatefulSet.
+	volumes []flow.Volume
 }
 
 // container of a pod.
@@ -53,7 +46,9 @@ type container struct {
 
 func (b *builder) reference() {
 	for _, e := range b.flow.Executors {
-		b.executor(e)
+		if !e.External {
+			b.executor(e)
+		}
 	}
 	if b.flow.Gateway != nil {
 		b.gateway(b.flow.Gateway)
@@ -94,7 +89,7 @@ func (b *builder) worker(e *flow.Executor, part Part, name, shardID string, args
 	protocols := e.Args.Texts("protocol", flow.Coerced)
 	return pod{
 		part: part, name: name, deployment: e.Name, podType: "WORKER", shardID: shardID,
-		replicas: e.Replicas(), args: e.Args, protocols: protocols,
+		replicas: e.Replicas(), args: e.Args, protocols: protocols, volumes: e.Volumes,
 		containers: []container{b.withProbes(container{
 			name: "executor", image: b.image(e.Uses), args: args, ports: []int{portFirst}, main: true,
 			failureThreshold: failureThreshold(e.Args),
@@ -102,7 +97,18 @@ func (b *builder) worker(e *flow.Executor, part Part, name, shardID string, args
 	}
 }
 
+// head is a pod that spreads requests over shards. With volumes the reference makes it a StatefulSet as well and forgets
+// its side containers (semantics D4).
 func (b *builder) head(e *flow.Executor) {
+	p := b.headPod(e)
+	if p.volumes = e.Volumes; len(p.volumes) > 0 {
+		p.containers = []container{b.withProbes(p.containers[0], "executor", e.Args.Texts("protocol", flow.Coerced)[0], portFirst)}
+	}
+	b.add(p)
+}
+
+// headPod is the head with its side containers.
+func (b *builder) headPod(e *flow.Executor) pod {
 	threshold := failureThreshold(e.Args)
 	head := b.withProbes(container{
 		name: "executor", image: b.options.gatewayImage(), args: b.headArguments(e), ports: []int{portFirst}, main: true,
@@ -124,14 +130,14 @@ func (b *builder) head(e *flow.Executor) {
 			})
 		}
 	}
-	b.add(pod{
+	return pod{
 		part: Part{Role: RoleHead, Executor: e.Name}, name: DNSName(e.Name) + "-head", deployment: e.Name, podType: "HEAD",
 		replicas: 1, args: e.Args, protocols: []string{"GRPC"}, containers: containers,
-	})
+	}
 }
 
 // referenceHeadProbes are what the reference makes of the probes of a head with side containers (semantics D3); the
-// deviation head-probes repairs them.
+// deviation native-probes replaces them.
 func referenceHeadProbes(e *flow.Executor, head *container) {
 	const address = "127.0.0.1:8080"
 	switch {
@@ -163,36 +169,40 @@ func failureThreshold(args flow.Args) int32 {
 		ms = 600_000
 	}
 	const perProbe = 5000
-	return int32(min(max(ms/perProbe+min(1, ms%perProbe), 3), 1<<30))
+	return int32(min(max(ms/perProbe+min(1, ms%perProbe), 3), math.MaxInt32))
 }
 
 // add makes the objects of a pod: ConfigMap, Services, workload, ServiceMonitor.
 func (b *builder) add(p pod) {
-	ns := b.options.Namespace
-	b.object(p.part, corev1.ConfigMap(p.name+"-configmap", ns).WithData(b.configuration(p.args)))
-	b.object(p.part, b.service(p))
-	for i := 1; i < len(p.protocols); i++ {
-		name := p.name + "-" + strconv.Itoa(i) + "-" + strings.ToLower(p.protocols[i])
-		b.object(p.part, serviceFor(name, p.name, ns, servicePort("port", portFirst+i)))
-	}
-	b.object(p.part, b.deployment(p))
+	b.object(p.part, "v1", "ConfigMap", p.name+"-configmap", map[string]any{"data": b.configuration(p.args)})
+	ports := []any{servicePort("port", portFirst)}
 	if p.args.Flag("monitoring") {
-		b.objects = append(b.objects, Object{Part: p.part, Unstructured: serviceMonitor(p.name, ns)})
+		ports = append(ports, servicePort("monitoring", portMonitoring))
+	}
+	b.service(p, p.name, ports...)
+	for i := 1; i < len(p.protocols); i++ {
+		b.service(p, serviceName(p.name, i, p.protocols[i]), servicePort("port", portFirst+i))
+	}
+	b.workload(p)
+	if p.args.Flag("monitoring") {
+		b.objects = append(b.objects, Object{Part: p.part, Unstructured: serviceMonitor(p.name, b.options.Namespace)})
 	}
 }
 
-// object converts an apply configuration, which has exactly the fields that were set, and keeps it.
-func (b *builder) object(part Part, configuration any) {
-	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(configuration)
-	if err != nil && b.err == nil {
-		b.err = err
-	}
+// object keeps an object and returns its content. The objects are written as they are applied: to convert typed ones takes
+// longer than all the rest of an export together. That no field is misspelt is what the conformance tests and the strict
+// decoding of FuzzObjects are for.
+func (b *builder) object(part Part, apiVersion, kind, name string, content map[string]any) map[string]any {
+	content["apiVersion"], content["kind"] = apiVersion, kind
+	childOf(content, "metadata")["name"] = name
+	childOf(content, "metadata")["namespace"] = b.options.Namespace
 	b.objects = append(b.objects, Object{Part: part, Unstructured: &unstructured.Unstructured{Object: content}})
+	return content
 }
 
 // configuration is the environment that all containers of a pod share.
-func (b *builder) configuration(args flow.Args) map[string]string {
-	data := map[string]string{"pythonunbuffered": "1", "worker_class": "uvicorn.workers.UvicornH11Worker"}
+func (b *builder) configuration(args flow.Args) map[string]any {
+	data := map[string]any{"pythonunbuffered": "1", "worker_class": "uvicorn.workers.UvicornH11Worker"}
 	if b.options.LogLevel != "" {
 		data["JINA_LOG_LEVEL"] = b.options.LogLevel
 	}
@@ -204,100 +214,113 @@ func (b *builder) configuration(args flow.Args) map[string]string {
 	return data
 }
 
-func servicePort(name string, port int) *corev1.ServicePortApplyConfiguration {
-	return corev1.ServicePort().WithName(name).WithPort(int32(port)).WithTargetPort(intstr.FromInt(port)).WithProtocol(apicore.ProtocolTCP)
+func servicePort(name string, port int) map[string]any {
+	return map[string]any{"name": name, "port": int64(port), "targetPort": int64(port), "protocol": "TCP"}
 }
 
-func serviceFor(name, app, ns string, ports ...*corev1.ServicePortApplyConfiguration) *corev1.ServiceApplyConfiguration {
-	return corev1.Service(name, ns).WithLabels(map[string]string{"app": name}).WithSpec(corev1.ServiceSpec().
-		WithType(apicore.ServiceTypeClusterIP).WithSelector(map[string]string{"app": app}).WithPorts(ports...))
+// service leads to the pods of a workload.
+func (b *builder) service(p pod, name string, ports ...any) {
+	b.object(p.part, "v1", "Service", name, map[string]any{
+		"metadata": map[string]any{"labels": map[string]any{"app": name}},
+		"spec":     map[string]any{"type": "ClusterIP", "selector": map[string]any{"app": p.name}, "ports": ports},
+	})
 }
 
-func (b *builder) service(p pod) *corev1.ServiceApplyConfiguration {
-	ports := []*corev1.ServicePortApplyConfiguration{servicePort("port", portFirst)}
-	if p.args.Flag("monitoring") {
-		ports = append(ports, servicePort("monitoring", portMonitoring))
+// workloadSpec is what a Deployment and a StatefulSet of the reference have in common.
+func (b *builder) workloadSpec(p pod) map[string]any {
+	return map[string]any{
+		"replicas": int64(p.replicas),
+		"selector": map[string]any{"matchLabels": map[string]any{"app": p.name}},
+		"strategy": map[string]any{
+			"type": "RollingUpdate", "rollingUpdate": map[string]any{"maxSurge": int64(1), "maxUnavailable": int64(0)},
+		},
+		"template": b.template(p),
 	}
-	return serviceFor(p.name, p.name, b.options.Namespace, ports...)
 }
 
-func (b *builder) deployment(p pod) *appsv1.DeploymentApplyConfiguration {
-	app := map[string]string{"app": p.name}
-	spec := corev1.PodSpec()
-	for _, secret := range p.args.Texts("image_pull_secrets", b.form) {
-		spec.WithImagePullSecrets(corev1.LocalObjectReference().WithName(secret))
-	}
+// template of a workload's pods.
+func (b *builder) template(p pod) map[string]any {
+	var containers []any
 	for _, c := range p.containers {
-		spec.WithContainers(b.container(p, c))
+		containers = append(containers, b.container(p, c))
 	}
-	return appsv1.Deployment(p.name, b.options.Namespace).WithSpec(appsv1.DeploymentSpec().
-		WithReplicas(int32(p.replicas)).
-		WithSelector(metav1.LabelSelector().WithMatchLabels(app)).
-		WithStrategy(appsv1.DeploymentStrategy().WithType("RollingUpdate").WithRollingUpdate(appsv1.RollingUpdateDeployment().
-			WithMaxSurge(intstr.FromInt32(1)).WithMaxUnavailable(intstr.FromInt32(0)))).
-		WithTemplate(corev1.PodTemplateSpec().
-			WithAnnotations(map[string]string{"linkerd.io/inject": "enabled"}).
-			WithLabels(map[string]string{
+	spec := map[string]any{"containers": containers}
+	if secrets := p.args.Texts("image_pull_secrets", b.form); len(secrets) > 0 {
+		var names []any
+		for _, secret := range secrets {
+			names = append(names, map[string]any{"name": secret})
+		}
+		spec["imagePullSecrets"] = names
+	}
+	return map[string]any{
+		"metadata": map[string]any{
+			"annotations": map[string]any{"linkerd.io/inject": "enabled"},
+			"labels": map[string]any{
 				"app": p.name, "jina_deployment_name": p.deployment, "shard_id": p.shardID, "pod_type": p.podType,
 				"ns": b.options.Namespace,
-			}).
-			WithSpec(spec)))
+			},
+		},
+		"spec": spec,
+	}
 }
 
-func (b *builder) container(p pod, c container) *corev1.ContainerApplyConfiguration {
-	out := corev1.Container().WithName(c.name).WithImage(c.image).WithImagePullPolicy(apicore.PullIfNotPresent).
-		WithCommand("jina").WithArgs(c.args...).
-		WithEnvFrom(corev1.EnvFromSource().WithConfigMapRef(corev1.ConfigMapEnvSource().WithName(p.name+"-configmap"))).
-		WithEnv(
-			fieldEnv("POD_UID", "metadata.uid"),
-			corev1.EnvVar().WithName("JINA_DEPLOYMENT_NAME").WithValue(p.deployment),
-			corev1.EnvVar().WithName("K8S_DEPLOYMENT_NAME").WithValue(p.name),
-			corev1.EnvVar().WithName("K8S_NAMESPACE_NAME").WithValue(b.options.Namespace),
-			fieldEnv("K8S_POD_NAME", "metadata.name"),
-		).
-		WithLifecycle(corev1.Lifecycle().WithPreStop(corev1.LifecycleHandler().WithExec(
-			corev1.ExecAction().WithCommand("/bin/sh", "-c", "sleep 2")))).
-		WithStartupProbe(probe(c.startup, 5).WithFailureThreshold(c.failureThreshold)).
-		WithLivenessProbe(probe(c.liveness, 30))
+func (b *builder) container(p pod, c container) map[string]any {
+	var ports []any
 	for _, port := range c.ports {
-		out.WithPorts(corev1.ContainerPort().WithContainerPort(int32(port)))
+		ports = append(ports, map[string]any{"containerPort": int64(port)})
+	}
+	env := []any{
+		fieldEnv("POD_UID", "metadata.uid"),
+		map[string]any{"name": "JINA_DEPLOYMENT_NAME", "value": p.deployment},
+		map[string]any{"name": workloadVariable(p), "value": p.name},
+		map[string]any{"name": "K8S_NAMESPACE_NAME", "value": b.options.Namespace},
+		fieldEnv("K8S_POD_NAME", "metadata.name"),
+	}
+	startup := probe(c.startup, 5)
+	startup["failureThreshold"] = int64(c.failureThreshold)
+	out := map[string]any{
+		"name": c.name, "image": c.image, "imagePullPolicy": "IfNotPresent",
+		"command": []any{"jina"}, "args": anys(c.args), "ports": ports,
+		"envFrom": []any{map[string]any{"configMapRef": map[string]any{"name": p.name + "-configmap"}}},
+		"lifecycle": map[string]any{"preStop": map[string]any{"exec": map[string]any{
+			"command": []any{"/bin/sh", "-c", "sleep 2"},
+		}}},
+		"startupProbe": startup, "livenessProbe": probe(c.liveness, 30),
 	}
 	if c.main {
-		b.secrets(p, out)
-		b.gpus(p, out)
+		env = append(env, b.secrets(p)...)
+		if len(p.volumes) > 0 {
+			out["volumeMounts"] = []any{map[string]any{"name": claimName(p.name, 0), "mountPath": p.volumes[0].Text}}
+		}
 	}
+	out["env"] = env
 	return out
 }
 
-func fieldEnv(name, path string) *corev1.EnvVarApplyConfiguration {
-	return corev1.EnvVar().WithName(name).WithValueFrom(corev1.EnvVarSource().WithFieldRef(corev1.ObjectFieldSelector().WithFieldPath(path)))
+func fieldEnv(name, path string) map[string]any {
+	return map[string]any{"name": name, "valueFrom": map[string]any{"fieldRef": map[string]any{"fieldPath": path}}}
 }
 
-func probe(command []string, initialDelay int32) *corev1.ProbeApplyConfiguration {
-	return corev1.Probe().WithExec(corev1.ExecAction().WithCommand(command...)).
-		WithInitialDelaySeconds(initialDelay).WithPeriodSeconds(5).WithTimeoutSeconds(10)
+func probe(command []string, initialDelay int64) map[string]any {
+	return map[string]any{
+		"exec":                map[string]any{"command": anys(command)},
+		"initialDelaySeconds": initialDelay, "periodSeconds": int64(5), "timeoutSeconds": int64(10),
+	}
 }
 
-func (b *builder) secrets(p pod, out *corev1.ContainerApplyConfiguration) {
+// secrets are the variables of env_from_secret.
+func (b *builder) secrets(p pod) []any {
 	secrets := p.args.Mapping("env_from_secret")
 	if secrets == nil {
-		return
+		return nil
 	}
+	var env []any
 	for _, e := range secrets.Entries {
-		out.WithEnv(corev1.EnvVar().WithName(e.Key).WithValueFrom(corev1.EnvVarSource().WithSecretKeyRef(corev1.SecretKeySelector().
-			WithName(e.Value.Get("name").PlainText(b.form)).WithKey(e.Value.Get("key").PlainText(b.form)))))
+		env = append(env, map[string]any{"name": e.Key, "valueFrom": map[string]any{"secretKeyRef": map[string]any{
+			"name": e.Value.Get("name").PlainText(b.form), "key": e.Value.Get("key").PlainText(b.form),
+		}}})
 	}
-}
-
-// gpus are counted; "all" is no count and asks for none.
-func (b *builder) gpus(p pod, out *corev1.ContainerApplyConfiguration) {
-	count := p.args.Text("gpus", flow.Coerced)
-	if p.part.Role == RoleHead || count == "" || count == "all" {
-		return
-	}
-	if quantity, err := resource.ParseQuantity(count); err == nil {
-		out.WithResources(corev1.ResourceRequirements().WithLimits(apicore.ResourceList{"nvidia.com/gpu": quantity}))
-	}
+	return env
 }
 
 func serviceMonitor(name, ns string) *unstructured.Unstructured {

@@ -62,6 +62,7 @@ func (c converter) ownsExactly(live, wanted *unstructured.Unstructured) bool {
 // we own. fieldRef is the one that Jina's objects have (core/v1 ObjectFieldSelector, structType atomic, apiVersion v1).
 func withAtomicDefaults(o *unstructured.Unstructured) *unstructured.Unstructured {
 	c := o.DeepCopy()
+	withClaimDefaults(c)
 	containers, _, _ := unstructured.NestedFieldNoCopy(c.Object, "spec", "template", "spec", "containers")
 	list, _ := containers.([]any)
 	for _, item := range list {

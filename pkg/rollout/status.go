@@ -22,9 +22,12 @@ type Graph []Node
 type Node struct {
 	Executor string
 	Needs    []string
+	// External executors have no workload.
+	External bool
 }
 
-// ParseGraph reads a JSON object {"executor": ["needs", …], …} whose order is the Flow's. Empty text is no graph.
+// ParseGraph reads a JSON object {"executor": ["needs", …], …} whose order is the Flow's; an external executor has
+// {"needs": ["needs", …], "external": true}. Empty text is no graph.
 func ParseGraph(text string) (Graph, error) {
 	if text == "" {
 		return nil, nil
@@ -40,7 +43,11 @@ func ParseGraph(text string) (Graph, error) {
 			return nil, fmt.Errorf("the Flow's graph: %w", err)
 		}
 		node := Node{Executor: PlainText(name.(string))} // the keys of an object are strings
-		if err := d.Decode(&node.Needs); err != nil {
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, fmt.Errorf("the Flow's graph, executor %q: %w", node.Executor, err)
+		}
+		if err := node.read(value); err != nil {
 			return nil, fmt.Errorf("the Flow's graph, executor %q: %w", node.Executor, err)
 		}
 		for i, need := range node.Needs {
@@ -54,6 +61,20 @@ func ParseGraph(text string) (Graph, error) {
 	return graph, nil
 }
 
+// read reads what the graph says of a node: its needs, or an object that has them.
+func (n *Node) read(value json.RawMessage) error {
+	if len(value) == 0 || value[0] != '{' {
+		return json.Unmarshal(value, &n.Needs)
+	}
+	var more struct {
+		Needs    []string `json:"needs"`
+		External bool     `json:"external"`
+	}
+	err := json.Unmarshal(value, &more)
+	n.Needs, n.External = more.Needs, more.External
+	return err
+}
+
 // hasGateway tells a Flow's graph from that of a Deployment file, which has one executor and nothing before it.
 func (g Graph) hasGateway() bool {
 	return slices.ContainsFunc(g, func(n Node) bool { return slices.Contains(n.Needs, string(plan.RoleGateway)) })
@@ -62,7 +83,7 @@ func (g Graph) hasGateway() bool {
 // Phase is a workload's state in a word.
 type Phase string
 
-// The phases. Only PhaseReady and PhaseStopped are healthy.
+// The phases. Only PhaseReady, PhaseStopped and PhaseExternal are healthy.
 const (
 	PhaseReady    Phase = "ready"
 	PhaseStopped  Phase = "stopped"   // no replicas are wanted, and none run
@@ -72,10 +93,13 @@ const (
 	PhaseNotReady Phase = "not ready" // something is wrong; it may pass
 	PhaseFailed   Phase = "failed"    // cannot come up by itself
 	PhaseMissing  Phase = "missing"   // the graph has it, the cluster does not
+	PhaseExternal Phase = "external"  // runs elsewhere: nothing is known of it
 )
 
 // Healthy tells whether nothing is wrong.
-func (p Phase) Healthy() bool { return p == PhaseReady || p == PhaseStopped }
+func (p Phase) Healthy() bool {
+	return p == PhaseReady || p == PhaseStopped || p == PhaseExternal
+}
 
 // FlowStatus is a Flow as it runs. Its JSON form is what status -o json prints.
 type FlowStatus struct {
@@ -99,13 +123,15 @@ type FlowStatus struct {
 // ExecutorStatus is an executor as it runs: one workload, or a head and shards.
 type ExecutorStatus struct {
 	// Name as written in the Flow.
-	Name    string           `json:"name"`
-	Needs   []string         `json:"needs,omitempty"`
-	Phase   Phase            `json:"phase"`
-	Healthy bool             `json:"healthy"`
-	Single  *WorkloadStatus  `json:"workload,omitempty"`
-	Head    *WorkloadStatus  `json:"head,omitempty"`
-	Shards  []WorkloadStatus `json:"shards,omitempty"`
+	Name    string   `json:"name"`
+	Needs   []string `json:"needs,omitempty"`
+	Phase   Phase    `json:"phase"`
+	Healthy bool     `json:"healthy"`
+	// External executors run elsewhere: they have no workload.
+	External bool             `json:"external,omitempty"`
+	Single   *WorkloadStatus  `json:"workload,omitempty"`
+	Head     *WorkloadStatus  `json:"head,omitempty"`
+	Shards   []WorkloadStatus `json:"shards,omitempty"`
 }
 
 // WorkloadStatus is a Deployment or StatefulSet as it runs.
@@ -222,8 +248,10 @@ func (f *FlowStatus) order(graph Graph, executors map[string]*ExecutorStatus) {
 		known[node.Executor] = true
 		e := executors[node.Executor]
 		if e == nil {
-			e = &ExecutorStatus{Name: node.Executor}
-			f.count(PhaseMissing)
+			e = &ExecutorStatus{Name: node.Executor, External: node.External}
+			if !e.External {
+				f.count(PhaseMissing)
+			}
 		}
 		e.Needs = node.Needs
 		f.Executors = append(f.Executors, *e)
@@ -256,7 +284,11 @@ func (e *ExecutorStatus) worst() Phase {
 	for _, w := range e.Workloads() {
 		phases = append(phases, w.Phase)
 	}
-	if len(phases) == 0 {
+	switch {
+	case len(phases) > 0:
+	case e.External:
+		return PhaseExternal
+	default:
 		return PhaseMissing
 	}
 	bad := []Phase{PhaseReady, PhaseStopped, PhaseStarting, PhaseUpdating, PhaseCrashing, PhaseNotReady, PhaseFailed}

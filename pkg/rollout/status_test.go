@@ -17,7 +17,7 @@ import (
 func TestParseGraphKeepsTheFlowsOrder(t *testing.T) {
 	got, err := ParseGraph(`{"zeta":["gateway"],"alpha":["zeta"],"join":["zeta","alpha"],"floating":[]}`)
 	want := Graph{
-		{"zeta", []string{"gateway"}}, {"alpha", []string{"zeta"}}, {"join", []string{"zeta", "alpha"}}, {"floating", []string{}},
+		{Executor: "zeta", Needs: []string{"gateway"}}, {Executor: "alpha", Needs: []string{"zeta"}}, {Executor: "join", Needs: []string{"zeta", "alpha"}}, {Executor: "floating", Needs: []string{}},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, %v", got, err)
@@ -58,7 +58,7 @@ func searchFlow() Objects {
 
 var searchRecord = Record{
 	Flow: "search", Namespace: testNamespace, Tooling: "kubectl-jina/v1.2.3",
-	Graph: Graph{{"encoder", []string{"gateway"}}, {"Indexer", []string{"encoder"}}},
+	Graph: Graph{{Executor: "encoder", Needs: []string{"gateway"}}, {Executor: "Indexer", Needs: []string{"encoder"}}},
 }
 
 func TestStatusHasTheFlowsOrderAndItsWrittenNames(t *testing.T) {
@@ -122,7 +122,7 @@ func TestStatusIsUnhealthyWhenAPartIsMissing(t *testing.T) {
 	if s := Status(Record{Flow: "search"}, Objects{}, testNow); s.Healthy {
 		t.Errorf("without anything: %+v", s)
 	}
-	deploymentFile := Record{Flow: "encoder", Graph: Graph{{"encoder", []string{}}}}
+	deploymentFile := Record{Flow: "encoder", Graph: Graph{{Executor: "encoder", Needs: []string{}}}}
 	o := Objects{Deployments: []*appsv1.Deployment{deployment("encoder", 1, labelled(plan.RoleExecutor, "encoder", ""))}}
 	if s := Status(deploymentFile, o, testNow); !s.Healthy || s.Gateway != nil {
 		t.Errorf("a Deployment file has no gateway: %+v", s)
@@ -209,4 +209,26 @@ func mustGraph(t *testing.T, text string) Graph {
 		t.Fatal(err)
 	}
 	return g
+}
+
+func TestStatusKnowsExternalExecutors(t *testing.T) {
+	graph, err := ParseGraph(`{"encoder":["gateway"],"elsewhere":{"needs":["encoder"],"external":true},"Indexer":["elsewhere"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := searchRecord
+	record.Graph = graph
+	s := Status(record, searchFlow(), testNow)
+	if !s.Healthy || s.Workloads != 5 {
+		t.Errorf("an external executor counts: %+v", s)
+	}
+	e := s.Executors[1]
+	if e.Name != "elsewhere" || !e.External || e.Phase != PhaseExternal || !e.Healthy || len(e.Needs) != 1 || e.Needs[0] != "encoder" {
+		t.Errorf("elsewhere is %+v", e)
+	}
+	for _, text := range []string{`{"e":{"needs":5}}`, `{"e":5}`} {
+		if _, err := ParseGraph(text); err == nil || !strings.Contains(err.Error(), `executor "e"`) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }
