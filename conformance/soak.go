@@ -50,7 +50,7 @@ func (t *tool) soak(ctx context.Context, s soak) error {
 	}
 	tried := seed - s.seed
 	fmt.Fprintf(t.out, "seeds %d to %d: %d Flows, %d leaves, %.1f Flows a second\n", s.seed, seed-1, tried, r.leaves, float64(tried)/time.Since(begin).Seconds())
-	for _, v := range []conformance.Verdict{conformance.Equal, conformance.BothRefuse, conformance.Quoting, conformance.Different} {
+	for _, v := range []conformance.Verdict{conformance.Equal, conformance.BothRefuse, conformance.Quoting, conformance.SearchPaths, conformance.Different} {
 		fmt.Fprintf(t.out, "  %-12s %6d\n", v, r.counts[v])
 	}
 	for _, ids := range slices.Sorted(maps.Keys(r.compatOnly)) {

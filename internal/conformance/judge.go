@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -100,6 +101,9 @@ const (
 	BothRefuse Verdict = "both refuse"
 	// Quoting: the reference fails on its own quoting of a text, we export it (semantics D16).
 	Quoting Verdict = "quoting"
+	// SearchPaths: the reference fails on an included Deployment whose extra_search_paths is a text, which it takes for a
+	// list everywhere else; we export it.
+	SearchPaths Verdict = "search paths"
 	// Different: a difference that nothing documents.
 	Different Verdict = "different"
 )
@@ -114,6 +118,8 @@ func JudgeRandom(c *Case) (Verdict, *Outcome, string) {
 			return BothRefuse, nil, c.ExpectedError
 		case quoteWords(compat.Tree().copy()) != "" && isQuotingError(c.ExpectedError):
 			return Quoting, nil, c.ExpectedError
+		case c.ExpectedError == searchPathsError && includesText(c, "extra_search_paths:"):
+			return SearchPaths, nil, c.ExpectedError
 		}
 		return Different, nil, "the reference fails, we do not: " + c.ExpectedError
 	}
@@ -137,10 +143,27 @@ func JudgeRandom(c *Case) (Verdict, *Outcome, string) {
 }
 
 // refusedByDefault are the problems for which the default mode makes no objects of what --compat exports: executors that
-// say nothing of what they run, what cannot work on a cluster (TLS of executors, stateful ones), context variables
+// say nothing of what they run, what cannot work on a cluster (TLS of executors or with half a certificate, stateful ones), context variables
 // without a value.
 func refusedByDefault() []string {
 	return []string{flow.IDImage, flow.IDUnsupported, flow.IDVariableContext}
+}
+
+// searchPathsError is Python's, when the reference adds its list of folders to a text.
+const searchPathsError = `TypeError: can only concatenate str (not "list") to str`
+
+// includedFile is the name of a Deployment's file in the list of executors.
+var includedFile = regexp.MustCompile(`(?m)^\s*-\s+["']?([\w./-]+\.ya?ml)["']?\s*$`)
+
+// includesText tells whether a file that the Flow includes has a text.
+func includesText(c *Case, text string) bool {
+	if c.Source.ReadFile == nil {
+		return false
+	}
+	return slices.ContainsFunc(includedFile.FindAllSubmatch(c.Source.Data, -1), func(m [][]byte) bool {
+		file, err := c.Source.ReadFile(string(m[1]))
+		return err == nil && strings.Contains(string(file.Data), text)
+	})
 }
 
 // isQuotingError tells whether the reference's YAML library stumbled over what the reference has written itself.

@@ -152,7 +152,7 @@ func (c *executorCheck) certificate(g *flow.Gateway) {
 			one, other = key, "ssl_certfile"
 		}
 		if !g.Args.Written(other) {
-			c.refuse(one.Key, flow.IDValue, "write "+other+" too", "%s without %s: the gateway would not start", one.Argument.Name, other)
+			c.refuse(one.Key, flow.IDUnsupported, "write "+other+" too", "%s without %s: the gateway would not start", one.Argument.Name, other)
 		}
 	case hasCert && g.Uses.Image == "" && c.options.GatewayImage == "":
 		c.report(flow.Warning, cert.Position, flow.IDValue, "use an image that has it, in gateway.uses or JINA_GATEWAY_IMAGE, or end TLS before the gateway",
