@@ -15,7 +15,7 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/internal/hostile"
 )
 
-// TestHostileFilesCostLittle exports every file, from reading it to writing the YAML of its objects. The bounds are far above
+// TestHostileFilesCostLittle exports every file, from reading it to writing the YAML of its objects. The bound is far above
 // what is needed; what grows with the square of a file is far above them.
 func TestHostileFilesCostLittle(t *testing.T) {
 	const most = 2 << 30
