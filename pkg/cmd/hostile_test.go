@@ -16,7 +16,7 @@ import (
 )
 
 // TestHostileFilesCostLittle exports every file, from reading it to writing the YAML of its objects. The bound is far above
-// what is needed; what grows with the square of a file is far above them.
+// what is needed; what grows with the square of a file is far above it.
 func TestHostileFilesCostLittle(t *testing.T) {
 	const most = 2 << 30
 	dir := t.TempDir()
