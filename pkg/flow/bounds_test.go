@@ -11,7 +11,7 @@ import (
 
 // TestHostileFilesAreReadInBounds reads each file, which has at most a megabyte (of more, only a megabyte is read), and
 // holds what is said of it, and that it took not much memory. The bound is far above what is needed:
-// something that grows with the square of the size is far above them.
+// something that grows with the square of the size is far above it.
 func TestHostileFilesAreReadInBounds(t *testing.T) {
 	const most = 1 << 30
 	var worst time.Duration
