@@ -35,6 +35,7 @@ type Answer struct {
 // Comparison is a Flow beside the live state. Comparing needs no request; what it cannot decide alone is answered
 // by a dry run of each object of Undecided.
 type Comparison struct {
+	types   converter
 	entries []entry
 	prunes  []Change
 	leaving []Ref
@@ -53,8 +54,7 @@ type entry struct {
 
 // Compare puts the objects, each labelled as a member of the set, beside the live state.
 func Compare(objects []Object, live Live) *Comparison {
-	c := &Comparison{}
-	types := newConverter()
+	c := &Comparison{types: newConverter()}
 	wanted := make(map[Ref]bool, len(objects))
 	for _, o := range objects {
 		ref := o.Ref()
@@ -70,7 +70,7 @@ func Compare(objects []Object, live Live) *Comparison {
 		}
 		if e.live != nil {
 			e.object, e.note = yieldReplicas(o, e.live)
-			e.same = types.ownsExactly(e.live, e.object.Unstructured)
+			e.same = c.types.ownsExactly(e.live, e.object.Unstructured)
 		}
 		c.entries = append(c.entries, e)
 	}
@@ -104,7 +104,6 @@ func (c *Comparison) Undecided() []Object {
 // Plan decides, with the answers to the dry runs of Undecided.
 func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
 	var p Plan
-	types := newConverter()
 	for _, e := range c.entries {
 		ref := e.object.Ref()
 		if e.stranger != nil {
@@ -129,7 +128,7 @@ func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
 		case answer.Object == nil: // a conflict: nothing is applied
 			change.Action = Update
 		default:
-			change.Action, change.Fields = Update, types.diff(e.live, answer.Object)
+			change.Action, change.Fields = Update, c.types.diff(e.live, answer.Object)
 			if len(change.Fields) == 0 {
 				change.Action = Keep
 				if !sameOwnership(e.live, answer.Object) {
@@ -194,11 +193,8 @@ func yieldReplicas(o Object, live *unstructured.Unstructured) (Object, string) {
 		return o, ""
 	}
 	var others []string
-	for _, m := range live.GetManagedFields() {
-		if !owns(m, replicasPath) {
-			continue
-		}
-		if m.Manager == FieldManager && m.Operation == metav1.ManagedFieldsOperationApply {
+	for _, m := range ReplicasOwners(live) {
+		if isOurs(m) {
 			return o, ""
 		}
 		others = append(others, m.Manager)
@@ -218,7 +214,10 @@ func yieldReplicas(o Object, live *unstructured.Unstructured) (Object, string) {
 	return Object{Unstructured: c, Part: o.Part, Note: o.Note}, note
 }
 
-func owns(m metav1.ManagedFieldsEntry, path fieldpath.Path) bool {
-	set, err := fieldSet(m)
-	return err == nil && set.Has(path)
+// ReplicasOwners are the entries of a workload's managed fields that own spec.replicas.
+func ReplicasOwners(workload metav1.Object) []metav1.ManagedFieldsEntry {
+	return slices.DeleteFunc(slices.Clone(workload.GetManagedFields()), func(m metav1.ManagedFieldsEntry) bool {
+		set, err := fieldSet(m)
+		return err != nil || !set.Has(replicasPath)
+	})
 }

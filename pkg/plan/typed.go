@@ -37,12 +37,8 @@ func (c converter) typed(o *unstructured.Unstructured) (*typed.TypedValue, error
 // ownsExactly tells whether what FieldManager owns of the live object is exactly what is wanted: then applying it
 // again would change nothing, and needs no request.
 func (c converter) ownsExactly(live, wanted *unstructured.Unstructured) bool {
-	i := slices.IndexFunc(live.GetManagedFields(), isOurs)
-	if i < 0 {
-		return false
-	}
-	owned, err := fieldSet(live.GetManagedFields()[i])
-	if err != nil {
+	owned, ok := ownedFields(live)
+	if !ok {
 		return false
 	}
 	liveTyped, err := c.typed(live)
@@ -88,11 +84,7 @@ func fieldSet(m metav1.ManagedFieldsEntry) (*fieldpath.Set, error) {
 	if m.FieldsV1 == nil {
 		return set, nil
 	}
-	raw, err := json.Marshal(m.FieldsV1)
-	if err != nil {
-		return nil, err
-	}
-	return set, set.FromJSON(bytes.NewReader(raw))
+	return set, set.FromJSON(m.FieldsV1.GetRawReader())
 }
 
 // identity is in every applied object and owned by nobody.
@@ -308,17 +300,19 @@ func without(a, b []string) string {
 
 // sameOwnership tells whether FieldManager owns the same fields in both.
 func sameOwnership(a, b *unstructured.Unstructured) bool {
-	return ownedBy(a).Equals(ownedBy(b))
+	x, _ := ownedFields(a)
+	y, _ := ownedFields(b)
+	return x.Equals(y)
 }
 
-func ownedBy(o *unstructured.Unstructured) *fieldpath.Set {
-	i := slices.IndexFunc(o.GetManagedFields(), isOurs)
-	if i < 0 {
-		return &fieldpath.Set{}
+// ownedFields are the fields that FieldManager owns; empty and false when it owns none, or they cannot be read.
+func ownedFields(o *unstructured.Unstructured) (*fieldpath.Set, bool) {
+	// An unstructured object converts its managed fields at each call: ask once.
+	managed := o.GetManagedFields()
+	if i := slices.IndexFunc(managed, isOurs); i >= 0 {
+		if set, err := fieldSet(managed[i]); err == nil {
+			return set, true
+		}
 	}
-	set, err := fieldSet(o.GetManagedFields()[i])
-	if err != nil {
-		return &fieldpath.Set{}
-	}
-	return set
+	return &fieldpath.Set{}, false
 }

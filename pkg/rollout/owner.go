@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 
@@ -30,10 +29,7 @@ func ReplicasOwner(o metav1.Object) string {
 		return "nobody"
 	}
 	var owners []string
-	for _, m := range o.GetManagedFields() {
-		if m.FieldsV1 == nil || !ownsReplicas(m.FieldsV1.GetRawBytes()) {
-			continue
-		}
+	for _, m := range plan.ReplicasOwners(o) {
 		owner := ownerName(m)
 		if !slices.Contains(owners, owner) {
 			owners = append(owners, owner)
@@ -57,16 +53,4 @@ func ownerName(m metav1.ManagedFieldsEntry) string {
 	default:
 		return PlainText(m.Manager)
 	}
-}
-
-// ownsReplicas reads the FieldsV1 format (https://kubernetes.io/docs/reference/using-api/server-side-apply/).
-func ownsReplicas(fields []byte) bool {
-	var set struct {
-		Spec map[string]json.RawMessage `json:"f:spec"`
-	}
-	if json.Unmarshal(fields, &set) != nil {
-		return false
-	}
-	_, owns := set.Spec["f:replicas"]
-	return owns
 }
