@@ -2,10 +2,9 @@ package conformance
 
 import (
 	"bytes"
-	"fmt"
 	"strings"
-	"unicode"
 
+	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
@@ -51,28 +50,8 @@ func asQuoted(word string) (quoted string, ok bool) {
 	if strings.Contains(word, "'") {
 		return word, !strings.Contains(word, `"`)
 	}
-	var b strings.Builder
-	for _, r := range word {
-		switch {
-		case r == '\\':
-			b.WriteString(`\\`)
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\r':
-			b.WriteString(`\r`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case unicode.IsPrint(r):
-			b.WriteRune(r)
-		case r <= 0xff:
-			fmt.Fprintf(&b, `\x%02x`, r)
-		case r <= 0xffff:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		default:
-			fmt.Fprintf(&b, `\U%08x`, r)
-		}
-	}
-	return b.String(), true
+	repr := flow.PythonRepr(word)
+	return repr[1 : len(repr)-1], true
 }
 
 // unquoteWords gives the reference's objects the words of ours that became theirs by quoting alone.

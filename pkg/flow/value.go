@@ -127,7 +127,7 @@ func (v *Value) pythonText(repr bool) string {
 		return "False"
 	case String:
 		if repr {
-			return pythonRepr(v.Text)
+			return PythonRepr(v.Text)
 		}
 		return v.Text
 	case List:
@@ -139,7 +139,7 @@ func (v *Value) pythonText(repr bool) string {
 	case Mapping:
 		parts := make([]string, len(v.Entries))
 		for i := range v.Entries {
-			parts[i] = pythonRepr(v.Entries[i].Key) + ": " + v.Entries[i].Value.pythonText(true)
+			parts[i] = PythonRepr(v.Entries[i].Key) + ": " + v.Entries[i].Value.pythonText(true)
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	default:
@@ -243,8 +243,8 @@ func writeUnicodeEscape(b *strings.Builder, r rune) {
 	b.WriteString(hex)
 }
 
-// pythonRepr is Python's repr of a text.
-func pythonRepr(s string) string {
+// PythonRepr is Python's repr of a text.
+func PythonRepr(s string) string {
 	quote := byte('\'')
 	if strings.Contains(s, "'") && !strings.Contains(s, `"`) {
 		quote = '"'
