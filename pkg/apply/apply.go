@@ -79,13 +79,30 @@ func listRefs(refs []plan.Ref) string {
 	return strings.Join(names, ", ")
 }
 
+// Refuse is a *ConflictError when the plan must not be carried out: whole objects are never taken over, fields only with force. The
+// objects come first in it.
+func Refuse(p plan.Plan, force bool) error {
+	conflicts := slices.Clone(p.Conflicts)
+	rank := func(c plan.Conflict) int {
+		if c.Field == "" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(conflicts, func(a, b plan.Conflict) int { return rank(a) - rank(b) })
+	if len(conflicts) > 0 && (!force || conflicts[0].Field == "") {
+		return &ConflictError{Conflicts: conflicts}
+	}
+	return nil
+}
+
 // Run writes what the plan says is to be created or updated; prunes are for Prune, after the rollout. Before the first object it
 // writes the set's parent with every kind that is or will be in the set, so that a killed run loses no object.
 // ConfigMaps and Services come before the workloads that need them.
 func (c *Client) Run(ctx context.Context, set Set, state State, p plan.Plan, opts Options, emit func(Event)) (Result, error) {
 	res := Result{Generations: map[plan.Ref]int64{}}
-	if len(p.Conflicts) > 0 && (!opts.Force || slices.ContainsFunc(p.Conflicts, func(c plan.Conflict) bool { return c.Field == "" })) {
-		return res, &ConflictError{Conflicts: p.Conflicts}
+	if err := Refuse(p, opts.Force); err != nil {
+		return res, err
 	}
 	var first, then []plan.Change
 	var kinds []schema.GroupKind
@@ -106,7 +123,7 @@ func (c *Client) Run(ctx context.Context, set Set, state State, p plan.Plan, opt
 	if state.Parent != nil {
 		kinds = append(kinds, state.Parent.Kinds...)
 	}
-	w := &writer{client: c, opts: opts, emit: emit, result: &res}
+	w := &writer{client: c, opts: opts, emit: emit, result: &res, started: map[plan.Ref]bool{}, done: map[plan.Ref]bool{}}
 	err := c.writeParent(ctx, set, state.Parent, union(kinds, nil), opts.Graph)
 	for _, phase := range [][]plan.Change{first, then} {
 		if err == nil {
@@ -151,9 +168,6 @@ type writer struct {
 }
 
 func (w *writer) write(ctx context.Context, changes []plan.Change) error {
-	if w.started == nil {
-		w.started, w.done = map[plan.Ref]bool{}, map[plan.Ref]bool{}
-	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
 	for _, ch := range changes {
@@ -161,7 +175,7 @@ func (w *writer) write(ctx context.Context, changes []plan.Change) error {
 			if gctx.Err() != nil {
 				return gctx.Err()
 			}
-			w.mark(w.started, ch.Ref)
+			w.mark(ch.Ref)
 			o, err := w.client.apply(gctx, ch.Object.Unstructured, applyOptions{manager: plan.FieldManager, force: w.opts.Force})
 			if err != nil {
 				if gctx.Err() == nil || ctx.Err() == nil && !isCancelled(err) {
@@ -180,10 +194,11 @@ func (w *writer) write(ctx context.Context, changes []plan.Change) error {
 	return err
 }
 
-func (w *writer) mark(set map[plan.Ref]bool, r plan.Ref) {
+// mark says that the request is about to be sent.
+func (w *writer) mark(r plan.Ref) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	set[r] = true
+	w.started[r] = true
 }
 
 // unmark says that the server refused the object: it is surely not applied.

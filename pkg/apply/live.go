@@ -42,7 +42,7 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (Stat
 		return state, err
 	}
 	state.Parent = parent
-	wanted := kindsOf(objects)
+	wanted := union(plan.Kinds(objects), nil)
 	kinds := wanted
 	if parent != nil {
 		kinds = union(wanted, parent.Kinds)

@@ -130,15 +130,7 @@ func (s Set) parseParent(o *unstructured.Unstructured) (*Parent, error) {
 	return p, nil
 }
 
-// kindsOf are the kinds of the objects, sorted, without repeats.
-func kindsOf(objects []plan.Object) []schema.GroupKind {
-	var kinds []schema.GroupKind
-	for _, o := range objects {
-		kinds = append(kinds, o.GroupVersionKind().GroupKind())
-	}
-	return union(kinds, nil)
-}
-
+// union of kinds, sorted, each once.
 func union(a, b []schema.GroupKind) []schema.GroupKind {
 	all := slices.Concat(a, b)
 	slices.SortFunc(all, func(x, y schema.GroupKind) int { return strings.Compare(x.String(), y.String()) })

@@ -59,12 +59,7 @@ func newCheckCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comm
 		Long:    checkLong,
 		Example: checkExample,
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return o.Run(c.Context())
-		},
+		RunE:    validateAndRun(o),
 	}
 	o.bind(c.Flags())
 	fs := c.Flags()
@@ -127,7 +122,7 @@ func (o *checkOptions) request() (*session, meshcheck.Request, error) {
 	} else {
 		var file *flowFile
 		if s, file, err = o.factory.open(&o.flowFlags, o.IOStreams); err == nil {
-			kinds = kindsOf(file.Objects)
+			kinds = plan.Kinds(file.Objects)
 			request.Pod = plan.GatewayPod(file.Objects)
 			request.MultiReplicaParts = multiReplicaParts(file.Objects)
 		}

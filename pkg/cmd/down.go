@@ -45,12 +45,7 @@ func newDownCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comma
 		Long:    downLong,
 		Example: downExample,
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return o.Run(c.Context())
-		},
+		RunE:    validateAndRun(o),
 	}
 	fs := c.Flags()
 	o.bind(fs)

@@ -47,12 +47,7 @@ func newPlanCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comma
 		Long:    planLong,
 		Example: planExample,
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return o.Run(c.Context())
-		},
+		RunE:    validateAndRun(o),
 	}
 	o.bind(c.Flags())
 	o.bindStrict(c.Flags())

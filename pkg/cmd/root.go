@@ -78,6 +78,19 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 	return root
 }
 
+// validateAndRun is what a command does whose options need nothing of the arguments.
+func validateAndRun(o interface {
+	Validate() error
+	Run(context.Context) error
+}) func(*cobra.Command, []string) error {
+	return func(c *cobra.Command, _ []string) error {
+		if err := o.Validate(); err != nil {
+			return err
+		}
+		return o.Run(c.Context())
+	}
+}
+
 // newOptionsCommand lists the flags that all commands have, which kubectl's help leaves out of each. kubectl's own command for it
 // drags in packages that take longer to start than the whole plugin.
 func newOptionsCommand() *cobra.Command {

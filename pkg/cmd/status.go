@@ -66,12 +66,7 @@ func newStatusCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Com
 		Long:    statusLong,
 		Example: statusExample,
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return o.Run(c.Context())
-		},
+		RunE:    validateAndRun(o),
 	}
 	o.bind(c.Flags())
 	c.Flags().StringVarP(&o.output, "output", "o", "tree", "Output format: tree or json")

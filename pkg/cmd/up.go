@@ -64,12 +64,7 @@ func newUpCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Command
 		Long:    upLong,
 		Example: upExample,
 		Args:    noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			if err := o.Validate(); err != nil {
-				return err
-			}
-			return o.Run(c.Context())
-		},
+		RunE:    validateAndRun(o),
 	}
 	o.bind(c.Flags())
 	o.bindStrict(c.Flags())
@@ -191,16 +186,8 @@ func (o *upOptions) withDeadline(ctx context.Context, file *flowFile, wait func(
 
 // mayGoOn stops at conflicts, and before something is deleted sees to the right to do so, and asks.
 func (o *upOptions) mayGoOn(ctx context.Context, s *session, p plan.Plan) error {
-	var owned, fields []plan.Conflict
-	for _, c := range p.Conflicts {
-		if c.Field == "" {
-			owned = append(owned, c)
-		} else {
-			fields = append(fields, c)
-		}
-	}
-	if len(owned) > 0 || len(fields) > 0 && !o.forceConflicts {
-		return explainApply(&apply.ConflictError{Conflicts: append(owned, fields...)})
+	if err := apply.Refuse(p, o.forceConflicts); err != nil {
+		return explainApply(err)
 	}
 	if n := p.Count(plan.Prune); n > 0 && o.wait {
 		if err := s.mayPrune(ctx, p); err != nil {
@@ -249,7 +236,7 @@ func (o *upOptions) preflight(ctx context.Context, s *session, file *flowFile) e
 		Namespace:         s.namespace,
 		Mesh:              meshcheck.Mesh(o.mesh),
 		Pod:               plan.GatewayPod(file.Objects),
-		Permissions:       meshcheck.UpPermissions(kindsOf(file.Objects)),
+		Permissions:       meshcheck.UpPermissions(plan.Kinds(file.Objects)),
 		MultiReplicaParts: multiReplicaParts(file.Objects),
 	})
 	if err := facts.Unreachable(); err != nil {
@@ -258,18 +245,6 @@ func (o *upOptions) preflight(ctx context.Context, s *session, file *flowFile) e
 	results := meshcheck.Evaluate(facts)
 	printNotable(o.ErrOut, results)
 	return meshcheck.Failed(results)
-}
-
-func kindsOf(objects []plan.Object) []schema.GroupKind {
-	var kinds []schema.GroupKind
-	seen := map[schema.GroupKind]bool{}
-	for _, o := range objects {
-		if k := o.GroupVersionKind().GroupKind(); !seen[k] {
-			seen[k] = true
-			kinds = append(kinds, k)
-		}
-	}
-	return kinds
 }
 
 // multiReplicaParts names the parts of the Flow with more than one replica.

@@ -4,6 +4,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -73,3 +74,14 @@ type Object struct {
 
 // Ref identifies the object.
 func (o Object) Ref() Ref { return RefOf(o.Unstructured) }
+
+// Kinds are those of the objects, each once, in the order in which they come.
+func Kinds(objects []Object) []schema.GroupKind {
+	var kinds []schema.GroupKind
+	for _, o := range objects {
+		if k := o.GroupVersionKind().GroupKind(); !slices.Contains(kinds, k) {
+			kinds = append(kinds, k)
+		}
+	}
+	return kinds
+}
