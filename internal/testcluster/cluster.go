@@ -221,11 +221,19 @@ func (c *Cluster) User(t testing.TB, name string, groups ...string) (kubeconfig 
 		t.Fatal(err)
 	}
 	kubeconfig = filepath.Join(t.TempDir(), "kubeconfig")
-	args := append([]string{"user", "--dir", c.dir(), "--out", kubeconfig, name}, groups...)
-	if out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput(); err != nil {
-		t.Fatalf("user %s: %v: %s", name, err, out)
+	if err := makeUser(t.Context(), binary, c.dir(), kubeconfig, name, groups); err != nil {
+		t.Fatal(err)
 	}
 	return kubeconfig
+}
+
+// makeUser writes a kubeconfig for a user of the cluster whose state is in dir.
+func makeUser(ctx context.Context, binary, dir, kubeconfig, name string, groups []string) error {
+	args := append([]string{"user", "--dir", dir, "--out", kubeconfig, name}, groups...)
+	if out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("user %s: %w: %s", name, err, out)
+	}
+	return nil
 }
 
 // Eventually asks until check has no error any more, and fails the test when a minute was not enough. The time is for

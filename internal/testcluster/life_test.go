@@ -108,6 +108,31 @@ func TestClustersRunSideBySide(t *testing.T) {
 	}
 }
 
+func TestWithoutControllersNothingActsOnWhatIsStored(t *testing.T) {
+	t.Parallel()
+	c := StartPrivate(t, Options{NoControllers: true})
+	created, err := c.clients.AppsV1().Deployments("default").Create(t.Context(), deployment("d", 1, nil), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nodes, err := c.clients.CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(nodes.Items) != 0 {
+		t.Errorf("got %d nodes, want none: %v", len(nodes.Items), err)
+	}
+	// A garbage collector would have removed the finalizer, and the object with it.
+	foreground := metav1.DeletePropagationForeground
+	if err := c.clients.AppsV1().Deployments("default").Delete(t.Context(), "d", metav1.DeleteOptions{PropagationPolicy: &foreground}); err != nil {
+		t.Fatal(err)
+	}
+	now, err := c.clients.AppsV1().Deployments("default").Get(t.Context(), "d", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now.UID != created.UID || now.Status.ObservedGeneration != 0 || now.DeletionTimestamp == nil {
+		t.Errorf("a controller has been at work: %+v", now)
+	}
+}
+
 func TestRestartKeepsPortCertificatesAndObjects(t *testing.T) {
 	t.Parallel()
 	dir := shortDir(t)

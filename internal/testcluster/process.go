@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -30,6 +31,9 @@ type Options struct {
 	Metrics bool
 	// Audit writes the log that Cluster.AuditEvents reads.
 	Audit bool
+	// NoControllers runs etcd and the API server only. No namespace gets an account or ever ends, no workload gets pods, and
+	// what is deleted in the foreground stays. It excludes Linkerd and Metrics.
+	NoControllers bool
 	// Nodes is how many are simulated; 0 is the default, 3.
 	Nodes int
 	// ReadyDelay is the time until a pod is Ready that has no annotation of its own.
@@ -53,6 +57,9 @@ func (o Options) args() []string {
 	}
 	if o.Audit {
 		args = append(args, "--audit-log", auditLog)
+	}
+	if o.NoControllers {
+		args = append(args, "--no-controllers")
 	}
 	if o.Nodes != 0 {
 		args = append(args, "--nodes", strconv.Itoa(o.Nodes))
@@ -118,6 +125,18 @@ func Run(ctx context.Context, binary string, o Options) (*Process, error) {
 
 // PID of the cluster's process.
 func (p *Process) PID() int { return p.command.Process.Pid }
+
+// User writes a kubeconfig for a user with a client certificate, who may do nothing but what is granted to its name or
+// one of its groups.
+func (p *Process) User(ctx context.Context, kubeconfig, name string, groups ...string) error {
+	return makeUser(ctx, p.command.Path, filepath.Dir(p.Kubeconfig), kubeconfig, name, groups)
+}
+
+// AuditEvents are the requests that match, in the order in which they were answered. The cluster must have been started
+// with Options.Audit. An event is written when its answer has been sent: of the last ones some may be missing.
+func (p *Process) AuditEvents(match func(Event) bool) ([]Event, error) {
+	return readEvents(filepath.Join(filepath.Dir(p.Kubeconfig), auditLog), match)
+}
 
 // Exited is closed when the cluster has ended.
 func (p *Process) Exited() <-chan struct{} { return p.exited }

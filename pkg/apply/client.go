@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
+	coordinationclient "k8s.io/client-go/kubernetes/typed/coordination/v1"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -23,13 +23,15 @@ import (
 type Client struct {
 	// Dynamic reads and writes whole objects.
 	Dynamic dynamic.Interface
-	// Metadata finds objects that have a name of the Flow's without being its own.
-	Metadata metadata.Interface
+	// Leases keep two runs on one Flow apart.
+	Leases coordinationclient.LeasesGetter
 }
 
-// resources of the kinds that a Flow may have: a fixed table instead of a discovery of the whole API.
+// resources of the kinds that a Flow may have: a fixed table instead of a discovery of the whole API. PersistentVolumeClaims
+// are found, where a set has some, and never pruned.
 var resources = map[schema.GroupKind]schema.GroupVersionResource{
 	{Kind: "ConfigMap"}:                  {Version: "v1", Resource: "configmaps"},
+	{Kind: "PersistentVolumeClaim"}:      {Version: "v1", Resource: "persistentvolumeclaims"},
 	{Kind: "Service"}:                    {Version: "v1", Resource: "services"},
 	{Group: "apps", Kind: "Deployment"}:  {Group: "apps", Version: "v1", Resource: "deployments"},
 	{Group: "apps", Kind: "StatefulSet"}: {Group: "apps", Version: "v1", Resource: "statefulsets"},
@@ -38,6 +40,12 @@ var resources = map[schema.GroupKind]schema.GroupVersionResource{
 
 // serviceMonitor is what Jina makes of monitoring; it is a custom resource of the Prometheus operator.
 var serviceMonitor = schema.GroupKind{Group: "monitoring.coreos.com", Kind: "ServiceMonitor"}
+
+// Namespaces are never written. A set that has one keeps it, and needs no right to list those of the cluster.
+var (
+	namespaceKind = schema.GroupKind{Kind: "Namespace"}
+	namespaces    = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+)
 
 func resourceOf(k schema.GroupKind) (schema.GroupVersionResource, error) {
 	r, ok := resources[k]
@@ -48,14 +56,22 @@ func resourceOf(k schema.GroupKind) (schema.GroupVersionResource, error) {
 }
 
 // MissingKindError says that the cluster does not know a kind that the Flow has.
-type MissingKindError struct{ Kind schema.GroupKind }
+type MissingKindError struct {
+	Kind schema.GroupKind
+	// Before anything was applied.
+	Before bool
+}
 
 // Error says what brings the kind, as far as it is known.
 func (e *MissingKindError) Error() string {
+	text := fmt.Sprintf("the cluster has no kind %s", e.Kind)
 	if e.Kind == serviceMonitor {
-		return "the cluster has no ServiceMonitors (monitoring.coreos.com), which monitoring in the file makes: install the Prometheus operator, or take monitoring out; nothing was applied"
+		text = "the cluster has no ServiceMonitors (monitoring.coreos.com), which monitoring in the file makes: install the Prometheus operator, or take monitoring out"
 	}
-	return fmt.Sprintf("the cluster has no kind %s; nothing was applied", e.Kind)
+	if e.Before {
+		text += "; nothing was applied"
+	}
+	return text
 }
 
 func (c *Client) resource(r plan.Ref) (dynamic.ResourceInterface, error) {
@@ -93,6 +109,10 @@ func (c *Client) apply(ctx context.Context, o *unstructured.Unstructured, opts a
 	if conflicts := fieldConflicts(ref, err); conflicts != nil {
 		return nil, &ConflictError{Conflicts: conflicts}
 	}
+	// An object that is not found is named; what is not found here is the path.
+	if apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		err = &MissingKindError{Kind: ref.GroupVersionKind().GroupKind()}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", ref, err)
 	}
@@ -107,10 +127,10 @@ func (e *ConflictError) Error() string {
 	lines := make([]string, len(e.Conflicts))
 	for i, c := range e.Conflicts {
 		if c.Field == "" {
-			lines[i] = fmt.Sprintf("%s in namespace %s exists already and belongs to %s", c.Ref, c.Ref.Namespace, c.Owner)
+			lines[i] = fmt.Sprintf("%s in namespace %s exists already and belongs to %s", c.Ref, c.Ref.Namespace, c.Owner.Manager)
 			continue
 		}
-		lines[i] = fmt.Sprintf("%s: %s is owned by %s", c.Ref, c.Field, c.Owner)
+		lines[i] = fmt.Sprintf("%s: %s is owned by %s", c.Ref, c.Field, c.Owner.Manager)
 		if c.Detail != "" {
 			lines[i] += " (" + c.Detail + ")"
 		}
@@ -130,9 +150,9 @@ func fieldConflicts(ref plan.Ref, err error) []plan.Conflict {
 		if cause.Type != metav1.CauseTypeFieldManagerConflict {
 			continue
 		}
-		conflict := plan.Conflict{Ref: ref, Field: strings.TrimPrefix(cause.Field, "."), Owner: cause.Message}
+		conflict := plan.Conflict{Ref: ref, Field: strings.TrimPrefix(cause.Field, "."), Owner: plan.Owner{Manager: cause.Message}}
 		if rest, ok := strings.CutPrefix(cause.Message, `conflict with "`); ok {
-			conflict.Owner, conflict.Detail, _ = strings.Cut(rest, `"`)
+			conflict.Owner.Manager, conflict.Detail, _ = strings.Cut(rest, `"`)
 			conflict.Detail = strings.TrimSpace(conflict.Detail)
 		}
 		if !slices.Contains(out, conflict) {

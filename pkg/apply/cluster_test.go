@@ -13,7 +13,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
@@ -29,22 +30,32 @@ type fixture struct {
 func newFixture(t *testing.T) fixture {
 	t.Helper()
 	c := testcluster.Start(t)
-	dyn, err := dynamic.NewForConfig(c.Config())
+	return fixture{clientFor(t, c.Config()), Set{Flow: "f", Namespace: c.Namespace(t), Version: "v1"}}
+}
+
+func clientFor(t *testing.T, config *rest.Config) *Client {
+	t.Helper()
+	config.UserAgent = "kubectl-jina/test"
+	dyn, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	meta, err := metadata.NewForConfig(c.Config())
+	typed, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fixture{&Client{Dynamic: dyn, Metadata: meta}, Set{Flow: "f", Namespace: c.Namespace(t), Version: "v1"}}
+	return &Client{Dynamic: dyn, Leases: typed.CoordinationV1()}
 }
 
 // object makes an object of the fixture's namespace from YAML.
 func (f fixture) object(t *testing.T, text string) plan.Object {
 	t.Helper()
 	u := &unstructured.Unstructured{}
-	if err := yaml.Unmarshal([]byte(text), &u.Object); err != nil {
+	data, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := u.UnmarshalJSON(data); err != nil {
 		t.Fatal(err)
 	}
 	u.SetNamespace(f.set.Namespace)
@@ -66,8 +77,8 @@ func (f fixture) plan(t *testing.T, objects []plan.Object) (State, plan.Plan) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := plan.Compare(f.set.Label(objects), state.Live)
-	answers, err := f.DryRun(t.Context(), c.Undecided(), false)
+	c := plan.Compare(f.set.Label(objects), state.Live, plan.CompareOptions{})
+	answers, err := f.DryRun(t.Context(), c.Undecided())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +161,7 @@ func TestParentListsEveryKindBeforeTheFirstObject(t *testing.T) {
 	state, p := f.plan(t, objects)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, _ = f.Run(ctx, f.set, state, p, Options{Graph: `{"a":["gateway"]}`}, func(Event) { cancel() })
+	_, _ = f.Run(ctx, f.set, state, p, Options{Record: Record{Graph: `{"a":["gateway"]}`}}, func(Event) { cancel() })
 	now, err := f.Read(t.Context(), f.set, nil)
 	if err != nil || now.Parent == nil {
 		t.Fatalf("no parent: %v", err)
@@ -169,7 +180,7 @@ func TestParentListsEveryKindBeforeTheFirstObject(t *testing.T) {
 func TestPruneSparesAnObjectThatWasReplacedSinceThePlan(t *testing.T) {
 	f := newFixture(t)
 	f.run(t, f.configMaps(t, 3))
-	_, p := f.plan(t, f.configMaps(t, 1))
+	state, p := f.plan(t, f.configMaps(t, 1))
 	if n := p.Count(plan.Prune); n != 2 {
 		t.Fatalf("%d to prune, want 2", n)
 	}
@@ -181,7 +192,7 @@ func TestPruneSparesAnObjectThatWasReplacedSinceThePlan(t *testing.T) {
 	if _, err := maps.Create(t.Context(), mine.Unstructured, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Prune(t.Context(), f.set, p, Options{}, func(Event) {}); err != nil {
+	if err := f.Prune(t.Context(), f.set, state, p, Options{}, func(Event) {}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := maps.Get(t.Context(), "c1", metav1.GetOptions{}); err != nil {
@@ -195,8 +206,8 @@ func TestPruneSparesAnObjectThatWasReplacedSinceThePlan(t *testing.T) {
 func TestPruneWritesTheExactKinds(t *testing.T) {
 	f := newFixture(t)
 	f.run(t, append(f.configMaps(t, 1), f.object(t, "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {ports: [{port: 1, protocol: TCP}]}}")))
-	_, p := f.plan(t, f.configMaps(t, 1))
-	if err := f.Prune(t.Context(), f.set, p, Options{}, func(Event) {}); err != nil {
+	state, p := f.plan(t, f.configMaps(t, 1))
+	if err := f.Prune(t.Context(), f.set, state, p, Options{}, func(Event) {}); err != nil {
 		t.Fatal(err)
 	}
 	now, err := f.Read(t.Context(), f.set, nil)
@@ -211,7 +222,7 @@ func TestPruneWritesTheExactKinds(t *testing.T) {
 func TestDryRunStoresNothing(t *testing.T) {
 	f := newFixture(t)
 	objects := f.set.Label(f.configMaps(t, 2))
-	answers, err := f.DryRun(t.Context(), objects, false)
+	answers, err := f.DryRun(t.Context(), []plan.Question{{Object: objects[0]}, {Object: objects[1]}})
 	if err != nil || len(answers) != 2 {
 		t.Fatalf("%v, %v", answers, err)
 	}
@@ -301,7 +312,7 @@ func TestWaitGoneEndsWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	err = f.Down(ctx, f.set, state, members, true, func(Event) {})
+	_, err = f.Down(ctx, f.set, state, members, true, func(Event) {})
 	var still *StillThereError
 	if !errors.As(err, &still) || len(still.Refs) != 1 || still.Refs[0].Name != "held" {
 		t.Fatalf("error %v", err)
@@ -322,15 +333,7 @@ func TestReadSendsAConstantNumberOfRequests(t *testing.T) {
 		var requests atomic.Int64
 		config := c.Config()
 		config.Wrap(counting(&requests))
-		dyn, err := dynamic.NewForConfig(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		meta, err := metadata.NewForConfig(config)
-		if err != nil {
-			t.Fatal(err)
-		}
-		f := fixture{&Client{Dynamic: dyn, Metadata: meta}, Set{Flow: "f", Namespace: c.Namespace(t), Version: "v1"}}
+		f := fixture{clientFor(t, config), Set{Flow: "f", Namespace: c.Namespace(t), Version: "v1"}}
 		if _, err := f.Read(t.Context(), f.set, f.configMaps(t, n)); err != nil {
 			t.Fatal(err)
 		}

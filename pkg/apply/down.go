@@ -13,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -34,7 +33,9 @@ func (e *NotFoundError) Error() string {
 	return fmt.Sprintf("no Flow %q in namespace %s; `kubectl jina status -n %s` shows the one that is there", e.Flow, e.Namespace, e.Namespace)
 }
 
-// Members are the deletions that would take the Flow down: exactly what `up` made, sorted by kind and name, without the parent.
+// Members are the deletions that would take the Flow down: exactly what `up` made, sorted by kind and name, without the parent,
+// without what is being deleted already, and without what is never deleted unasked. A member that has an owner, and goes with it,
+// is a *ConflictError.
 func (c *Client) Members(ctx context.Context, set Set) (State, []plan.Change, error) {
 	state, err := c.Read(ctx, set, nil)
 	if err != nil {
@@ -43,7 +44,11 @@ func (c *Client) Members(ctx context.Context, set Set) (State, []plan.Change, er
 	if state.Parent == nil {
 		return state, nil, &NotFoundError{Flow: set.Flow, Namespace: set.Namespace}
 	}
-	return state, plan.Compare(nil, state.Live).Plan(nil).Changes, nil
+	p := plan.Compare(nil, state.Live, plan.CompareOptions{}).Plan(nil)
+	if err := Refuse(p, false); err != nil {
+		return state, nil, err
+	}
+	return state, slices.DeleteFunc(p.Changes, func(ch plan.Change) bool { return ch.Action != plan.Prune }), nil
 }
 
 // Workloads are the live Deployments and StatefulSets of the Flow. It reads nothing else but the set's parent.
@@ -63,19 +68,33 @@ func (c *Client) Workloads(ctx context.Context, set Set) ([]*unstructured.Unstru
 	return slices.Collect(maps.Values(members)), nil
 }
 
-// Down deletes the members of a Flow's set, waits until they and their pods are gone, and deletes the parent last, so that
-// an interrupted run can be run again. The wait ends with the context.
-func (c *Client) Down(ctx context.Context, set Set, state State, members []plan.Change, wait bool, emit func(Event)) error {
+// Down deletes the members of a Flow's set, waits until they and their pods are gone, also those that an earlier run has deleted,
+// and deletes the parent last, so that an interrupted run can be run again. The wait ends with the context. The parent stays as
+// long as it has something to list: what is never deleted unasked, and without a wait what is still going. That is what Down
+// returns.
+func (c *Client) Down(ctx context.Context, set Set, state State, members []plan.Change, wait bool, emit func(Event)) (left []plan.Ref, err error) {
 	if err := c.delete(ctx, members, emit); err != nil {
-		return err
+		return nil, err
 	}
-	if wait {
-		if err := c.WaitGone(ctx, set, refsOf(members)); err != nil {
-			return err
+	going := refsOf(members)
+	for ref, o := range state.Members {
+		if o.GetDeletionTimestamp() != nil {
+			going = append(going, ref)
 		}
 	}
-	ref := set.ParentRef()
-	return c.delete(ctx, []plan.Change{{Ref: ref, UID: types.UID(state.Parent.Object.GetUID())}}, emit)
+	if wait {
+		if err := c.WaitGone(ctx, set, going); err != nil {
+			return nil, err
+		}
+	}
+	there, err := c.listMembers(ctx, set, state.Parent.Kinds)
+	if err != nil {
+		return nil, err
+	}
+	if len(there) > 0 {
+		return slices.SortedFunc(maps.Keys(there), func(a, b plan.Ref) int { return strings.Compare(a.String(), b.String()) }), nil
+	}
+	return nil, c.delete(ctx, []plan.Change{{Ref: set.ParentRef(), UID: state.Parent.Object.GetUID()}}, func(Event) {})
 }
 
 // StillThereError says what was left when the wait for a deletion ended.
@@ -99,7 +118,7 @@ func (c *Client) WaitGone(ctx context.Context, set Set, refs []plan.Ref) error {
 		kinds = append(kinds, r.GroupVersionKind().GroupKind())
 	}
 	kinds = union(kinds, nil)
-	tick := time.NewTicker(300 * time.Millisecond)
+	tick := time.NewTicker(pollGone)
 	defer tick.Stop()
 	for left := refs; ; {
 		there, err := c.listMembers(ctx, set, kinds)
@@ -134,7 +153,8 @@ func (c *Client) listMembers(ctx context.Context, set Set, kinds []schema.GroupK
 	all := map[plan.Ref]*unstructured.Unstructured{}
 	for _, k := range kinds {
 		members, err := c.members(ctx, set, k)
-		if err != nil {
+		var missing *MissingKindError
+		if err != nil && !errors.As(err, &missing) {
 			return nil, err
 		}
 		maps.Copy(all, members)

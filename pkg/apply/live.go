@@ -4,15 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
@@ -29,9 +28,9 @@ type State struct {
 	Parent *Parent
 }
 
-// Read returns the live state of a Flow: its apply set's members, and whatever else has the name of one of the objects.
-// It sends one LIST a kind for the members, and one (metadata only) a kind that has an object which is not among them, so the number
-// of requests does not grow with the Flow.
+// Read returns the live state of a Flow: its apply set's members, whatever else has the name of one of the objects, and what
+// scales its workloads by itself. It sends one LIST a kind for the members, another one a kind that has an object which is
+// not among them, and two for autoscalers, so the number of requests does not grow with the Flow.
 func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (State, error) {
 	state := State{Live: plan.Live{
 		Members:   map[plan.Ref]*unstructured.Unstructured{},
@@ -47,36 +46,84 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (Stat
 	if parent != nil {
 		kinds = union(wanted, parent.Kinds)
 	}
-	var mu sync.Mutex
+	r := &reader{client: c, set: set, objects: objects, wanted: wanted, state: &state}
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for _, k := range kinds {
-		g.Go(func() error {
-			members, err := c.members(gctx, set, k)
-			var missing *MissingKindError
-			if errors.As(err, &missing) && !slices.Contains(wanted, k) {
-				// The definition of a kind is gone, and with it every object of the kind.
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			strangers, err := c.strangers(gctx, set, k, objects, members)
-			if err != nil {
-				return err
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			for ref, o := range members {
-				state.Members[ref] = o
-			}
-			for ref, o := range strangers {
-				state.Strangers[ref] = o
-			}
-			return nil
-		})
+	if parent == nil && len(objects) > 0 {
+		g.Go(func() error { return r.readNamespace(gctx) })
 	}
-	return state, g.Wait()
+	if len(objects) > 0 && slices.ContainsFunc(kinds, isWorkload) {
+		g.Go(func() error { return r.readAutoscalers(gctx) })
+	}
+	for _, k := range kinds {
+		g.Go(func() error { return r.readKind(gctx, k) })
+	}
+	err = g.Wait()
+	return state, err
+}
+
+// reader fills in a State with concurrent requests.
+type reader struct {
+	client  *Client
+	set     Set
+	objects []plan.Object
+	wanted  []schema.GroupKind
+
+	mu    sync.Mutex
+	state *State
+}
+
+func (r *reader) readKind(ctx context.Context, k schema.GroupKind) error {
+	members, err := r.client.members(ctx, r.set, k)
+	var missing *MissingKindError
+	if errors.As(err, &missing) && !slices.Contains(r.wanted, k) {
+		// The definition of a kind is gone, and with it every object of the kind.
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	strangers, err := r.client.strangers(ctx, r.set, k, r.objects, members)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	maps.Copy(r.state.Members, members)
+	maps.Copy(r.state.Strangers, strangers)
+	return nil
+}
+
+// readNamespace sees whether the namespace is there, which a LIST does not tell: in one that is missing it is empty. Who may not read
+// namespaces is taken to work in one that exists.
+func (r *reader) readNamespace(ctx context.Context) error {
+	_, err := r.client.Dynamic.Resource(namespaces).Get(ctx, r.set.Namespace, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.state.NoNamespace = true
+		return nil
+	case apierrors.IsForbidden(err):
+		return nil
+	case err != nil:
+		return fmt.Errorf("namespace %s: %w", r.set.Namespace, err)
+	}
+	return nil
+}
+
+func (r *reader) readAutoscalers(ctx context.Context) error {
+	autoscalers, unread, err := r.client.Autoscalers(ctx, r.set.Namespace)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.state.Autoscalers = autoscalers
+	if unread != "" {
+		r.state.Unread = append(r.state.Unread, unread)
+	}
+	return nil
 }
 
 func (c *Client) readParent(ctx context.Context, set Set) (*Parent, error) {
@@ -97,13 +144,16 @@ func (c *Client) readParent(ctx context.Context, set Set) (*Parent, error) {
 
 // members lists the set's objects of a kind.
 func (c *Client) members(ctx context.Context, set Set, k schema.GroupKind) (map[plan.Ref]*unstructured.Unstructured, error) {
+	if k == namespaceKind {
+		return nil, nil
+	}
 	gvr, err := resourceOf(k)
 	if err != nil {
 		return nil, err
 	}
 	list, err := c.Dynamic.Resource(gvr).Namespace(set.Namespace).List(ctx, metav1.ListOptions{LabelSelector: plan.LabelPartOfSet + "=" + set.ID()})
 	if apierrors.IsNotFound(err) {
-		return nil, &MissingKindError{Kind: k}
+		return nil, &MissingKindError{Kind: k, Before: true}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the Flow's %s: %w", gvr.Resource, err)
@@ -117,11 +167,10 @@ func (c *Client) members(ctx context.Context, set Set, k schema.GroupKind) (map[
 
 // strangers finds the objects that have the kind and name of a wanted one without being members.
 func (c *Client) strangers(ctx context.Context, set Set, k schema.GroupKind, objects []plan.Object, members map[plan.Ref]*unstructured.Unstructured) (map[plan.Ref]*unstructured.Unstructured, error) {
-	missing := map[string]plan.Ref{}
+	missing := map[plan.Ref]bool{}
 	for _, o := range objects {
-		ref := o.Ref()
-		if ref.GroupVersionKind().GroupKind() == k && members[ref] == nil {
-			missing[ref.Name] = ref
+		if ref := o.Ref(); ref.GroupVersionKind().GroupKind() == k && members[ref] == nil {
+			missing[ref] = true
 		}
 	}
 	if len(missing) == 0 {
@@ -131,75 +180,15 @@ func (c *Client) strangers(ctx context.Context, set Set, k schema.GroupKind, obj
 	if err != nil {
 		return nil, err
 	}
-	list, err := c.Metadata.Resource(gvr).Namespace(set.Namespace).List(ctx, metav1.ListOptions{})
+	list, err := c.Dynamic.Resource(gvr).Namespace(set.Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the %s of namespace %s: %w", gvr.Resource, set.Namespace, err)
 	}
 	out := map[plan.Ref]*unstructured.Unstructured{}
 	for i := range list.Items {
-		item := &list.Items[i]
-		ref, ok := missing[item.Name]
-		if !ok {
-			continue
+		if ref := plan.RefOf(&list.Items[i]); missing[ref] {
+			out[ref] = &list.Items[i]
 		}
-		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(item)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", ref, err)
-		}
-		out[ref] = &unstructured.Unstructured{Object: fields}
 	}
 	return out, nil
-}
-
-// DryRun asks the API server what applying each object would do. Nothing is stored. An object that the server refuses for
-// another reason than a conflict is an error; all of them are named. With force the answer to an object with conflicts also says
-// what taking the fields over would make of it.
-func (c *Client) DryRun(ctx context.Context, objects []plan.Object, force bool) (map[plan.Ref]plan.Answer, error) {
-	answers := make(map[plan.Ref]plan.Answer, len(objects))
-	var mu sync.Mutex
-	var refused []error
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	for _, o := range objects {
-		g.Go(func() error {
-			answer, err := c.dryRun(gctx, o, force)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err == nil:
-				answers[o.Ref()] = answer
-			case isNoDryRun(err):
-				answers[o.Ref()] = plan.Answer{Unknown: "an admission webhook does not support dry runs"}
-			case gctx.Err() != nil:
-				return gctx.Err()
-			default:
-				refused = append(refused, err)
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	return answers, errors.Join(refused...)
-}
-
-func (c *Client) dryRun(ctx context.Context, o plan.Object, force bool) (plan.Answer, error) {
-	var answer plan.Answer
-	var conflict *ConflictError
-	var err error
-	answer.Object, err = c.apply(ctx, o.Unstructured, applyOptions{manager: plan.FieldManager, dryRun: true})
-	if errors.As(err, &conflict) {
-		answer.Conflicts, err = conflict.Conflicts, nil
-		if force {
-			answer.Object, err = c.apply(ctx, o.Unstructured, applyOptions{manager: plan.FieldManager, dryRun: true, force: true})
-		}
-	}
-	return answer, err
-}
-
-// isNoDryRun recognises the API server's refusal of a dry run that would call a webhook with side effects
-// (apiserver's admission/plugin/webhook/errors).
-func isNoDryRun(err error) bool {
-	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
 }

@@ -28,6 +28,10 @@ const AnnotationTooling = "applyset.kubernetes.io/tooling"
 // external executor, which has no workload, executor → {"needs": what it needs, "external": true}.
 const AnnotationGraph = "jina.ai/graph"
 
+// AnnotationOptions is on the apply set's parent: the options of the last up that changed objects and stand in no file, as
+// text of the caller's own form. Absent when there were none.
+const AnnotationOptions = "jina.ai/options"
+
 // setFieldManager owns the apply set's parent; kubectl names its own TOOL-applyset too.
 const setFieldManager = plan.FieldManager + "-applyset"
 
@@ -80,15 +84,29 @@ type Parent struct {
 	Kinds []schema.GroupKind
 }
 
+// Options that the last up recorded, see AnnotationOptions.
+func (p *Parent) Options() string { return p.Object.GetAnnotations()[AnnotationOptions] }
+
+// Record is what a run leaves on the parent for the next one.
+type Record struct {
+	// Graph of the Flow, see AnnotationGraph.
+	Graph string
+	// Options of the run, see AnnotationOptions.
+	Options string
+}
+
 // parentObject is the parent to apply.
-func (s Set) parentObject(kinds []schema.GroupKind, graph string) *unstructured.Unstructured {
+func (s Set) parentObject(kinds []schema.GroupKind, record Record) *unstructured.Unstructured {
 	ref := s.ParentRef()
 	annotations := map[string]any{
 		AnnotationTooling:    tool + "/" + s.Version,
 		annotationGroupKinds: joinKinds(kinds),
 	}
-	if graph != "" {
-		annotations[AnnotationGraph] = graph
+	if record.Graph != "" {
+		annotations[AnnotationGraph] = record.Graph
+	}
+	if record.Options != "" {
+		annotations[AnnotationOptions] = record.Options
 	}
 	return &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": ref.Version,
@@ -115,7 +133,7 @@ func (s Set) parseParent(o *unstructured.Unstructured) (*Parent, error) {
 		if tooling != "" {
 			owner = "the apply set of " + tooling
 		}
-		return nil, &ConflictError{Conflicts: []plan.Conflict{{Ref: s.ParentRef(), Owner: owner}}}
+		return nil, &ConflictError{Conflicts: []plan.Conflict{{Ref: s.ParentRef(), Owner: plan.Owner{Manager: owner}}}}
 	}
 	if id := o.GetLabels()[labelSetID]; id != s.ID() {
 		return nil, fmt.Errorf("ConfigMap/%s: label %s is %q where %q belongs; restore it, or delete the ConfigMap if the Flow is gone",

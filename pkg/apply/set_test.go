@@ -48,7 +48,7 @@ func TestLabelLeavesTheGivenObjectsAndPodTemplatesAlone(t *testing.T) {
 
 func TestParentOfAnotherToolIsRefused(t *testing.T) {
 	s := Set{Flow: "f", Namespace: "ns", Version: "v1"}
-	own := s.parentObject([]schema.GroupKind{{Group: "apps", Kind: "Deployment"}, {Kind: "Service"}}, `{"a":["gateway"]}`)
+	own := s.parentObject([]schema.GroupKind{{Group: "apps", Kind: "Deployment"}, {Kind: "Service"}}, Record{Graph: `{"a":["gateway"]}`})
 	p, err := s.parseParent(own)
 	if err != nil {
 		t.Fatal(err)

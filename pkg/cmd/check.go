@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
@@ -24,6 +23,9 @@ var (
 
 		With -f the checks are about that Flow: its gateway's pod, its kinds of objects, its replicas.
 
+		--print-rbac asks no cluster. It prints the Role with exactly the rights that up, scale, status and down need, or
+		some of them, and apart from it one with the rights that they can do without.
+
 		Exit codes: 0 no check failed, 1 the API server cannot be reached or does not accept the credentials, 4 a check
 		failed (with --strict: or warned, or could not decide), 64 the file or the command line is wrong.`)
 
@@ -38,7 +40,10 @@ var (
 		kubectl jina check -f flow.yml --strict
 
 		# For a program
-		kubectl jina check -o json`)
+		kubectl jina check -o json
+
+		# The Role for somebody who may bring Flows up, scale and look at them, but not take them down
+		kubectl jina check --print-rbac=up,scale,status -n search | kubectl apply -f -`)
 )
 
 type checkOptions struct {
@@ -46,6 +51,11 @@ type checkOptions struct {
 	mesh   string
 	output string
 	strict bool
+
+	// printsRBAC: --print-rbac was given, for the commands of that name; roles are those that it means.
+	printsRBAC bool
+	rbac       []string
+	roles      []meshcheck.Command
 
 	factory *factory
 	genericiooptions.IOStreams
@@ -58,16 +68,26 @@ func newCheckCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comm
 		Short:   "Check whether the cluster can take a Flow",
 		Long:    checkLong,
 		Example: checkExample,
-		Args:    noArgs,
-		RunE:    validateAndRun(o),
+		Args: func(c *cobra.Command, args []string) error {
+			o.printsRBAC = c.Flags().Changed(printRBACFlag)
+			if o.printsRBAC && len(args) > 0 {
+				return usageErrorf("--%s takes its value after an equals sign: --%s=%s", printRBACFlag, printRBACFlag, args[0])
+			}
+			return noArgs(c, args)
+		},
+		RunE: validateAndRun(o),
 	}
 	o.bind(c.Flags())
 	fs := c.Flags()
 	fs.StringVar(&o.mesh, "mesh", string(meshcheck.MeshLinkerd), "Service mesh that balances between replicas: linkerd, or none to go on without")
 	fs.BoolVar(&o.strict, "strict", false, "Fail on a warning, too, and on a check that decides and could not")
 	fs.StringVarP(&o.output, "output", "o", "text", "Output format: text or json")
+	fs.StringSliceVar(&o.rbac, printRBACFlag, nil, "Print the Role that the commands need instead of checking: all, or some of up, scale, status, down")
+	fs.Lookup(printRBACFlag).NoOptDefVal = allCommands
 	return c
 }
+
+const printRBACFlag = "print-rbac"
 
 // Validate the flags.
 func (o *checkOptions) Validate() error {
@@ -83,11 +103,24 @@ func (o *checkOptions) Validate() error {
 	if given := o.given(); o.Filename == "" && given != "" {
 		return usageErrorf("%s is about a Flow file: give it with -f FILE", given)
 	}
+	if !o.printsRBAC {
+		return nil
+	}
+	if o.output != "text" || o.strict {
+		return usageErrorf("--print-rbac prints YAML and checks nothing: drop --output and --strict")
+	}
+	var err error
+	if o.roles, err = parseCommands(o.rbac); err != nil {
+		return usageErrorf("--print-rbac: %w", err)
+	}
 	return nil
 }
 
 // Run makes the checks and prints them.
 func (o *checkOptions) Run(ctx context.Context) error {
+	if o.printsRBAC {
+		return o.printRBAC()
+	}
 	s, request, err := o.request()
 	if err != nil {
 		return err
@@ -114,7 +147,7 @@ func (o *checkOptions) Run(ctx context.Context) error {
 // request is about the Flow of the file, or, without one, about any Flow.
 func (o *checkOptions) request() (*session, meshcheck.Request, error) {
 	request := meshcheck.Request{Mesh: meshcheck.Mesh(o.mesh)}
-	kinds := []schema.GroupKind{{Kind: "ConfigMap"}, {Kind: "Service"}, {Group: "apps", Kind: "Deployment"}}
+	kinds := usualKinds()
 	var s *session
 	var err error
 	if o.Filename == "" {

@@ -65,7 +65,7 @@ func TestCheckAsJSON(t *testing.T) {
 		if got.ID == "" || got.Group == "" || got.Title == "" || got.Detail == "" || !strings.HasSuffix(got.Docs, "#"+got.ID) {
 			t.Errorf("incomplete: %+v", got)
 		}
-		if got.ID == "namespace" && (got.Status != "fail" || got.Remedy[0] != "make it: kubectl create namespace no-such-namespace") {
+		if got.ID == "namespace" && (got.Status != "fail" || got.Remedy[0] != "make it: kubectl create namespace no-such-namespace, or up --create-namespace") {
 			t.Errorf("got %+v", got)
 		}
 	}

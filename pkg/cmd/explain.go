@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
 )
 
@@ -29,6 +30,12 @@ func explain(err error) error {
 	var done *explained
 	if err == nil || errors.As(err, &done) || errors.Is(err, context.Canceled) {
 		return err
+	}
+	var partial *apply.PartialError
+	if errors.As(err, &partial) { // the cause in words, and what was applied below it
+		said := *partial
+		said.Err = explain(partial.Err)
+		return &said
 	}
 	say := func(format string, args ...any) error { return &explained{fmt.Sprintf(format, args...), err} }
 	var status apierrors.APIStatus

@@ -15,7 +15,8 @@ var Version = "v0.0.0-dev"
 
 // factory makes what commands need of a cluster from kubectl's common flags.
 type factory struct {
-	flags *genericclioptions.ConfigFlags
+	flags   *genericclioptions.ConfigFlags
+	notices *notices
 }
 
 // namespace is -n, else that of the kubeconfig's context, else "default".
@@ -24,8 +25,8 @@ func (f *factory) namespace() (string, error) {
 	return ns, err
 }
 
-// restConfig has the plugin's user agent and no client-side rate limit: the API server's priority and fairness,
-// on by default since Kubernetes 1.20, is what limits requests.
+// restConfig has the plugin's user agent and no rate limit of client-go's: the transport has one, for servers without
+// priority and fairness.
 func (f *factory) restConfig() (*rest.Config, error) {
 	c, err := f.flags.ToRESTConfig()
 	if err != nil {

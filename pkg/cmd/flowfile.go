@@ -52,6 +52,10 @@ type flowFile struct {
 	Flow *flow.Flow
 	// Name of the Flow, a DNS label.
 	Name string
+	// Named tells that the user gave the name, in the file or by a flag; else it was made from the file's own name.
+	Named bool
+	// Recorded are the options that the objects depend on, see recordedOptions.
+	Recorded string
 	// Namespace of the objects.
 	Namespace string
 	Objects   []plan.Object
@@ -82,6 +86,9 @@ func (o *flowFlags) load(streams genericiooptions.IOStreams, namespace string) (
 	} else if err := problems.Err(); err != nil {
 		return nil, err
 	}
+	if err := plan.CheckMergeKeys(file.Objects); err != nil {
+		return nil, usageErrorf("%s: %w", src.Name, err)
+	}
 	if file.Name == "" && o.quiet {
 		return nil, usageErrorf("%s does not say which Flow it is: name it with --flow NAME", src.Name)
 	}
@@ -109,6 +116,11 @@ func (o *flowFlags) read(src flow.Source, namespace string) (*flowFile, flow.Pro
 		return file, problems, nil
 	}
 	file.Name = o.flowName(f)
+	file.Named = o.Name != "" || f.Name != ""
+	var err error
+	if file.Recorded, err = o.recorded(src); err != nil {
+		return nil, nil, err
+	}
 	image, _ := o.getenv("JINA_GATEWAY_IMAGE")
 	options := plan.Options{
 		FlowName: file.Name, Namespace: namespace, JinaVersion: o.JinaVersion, GatewayImage: image, Compat: o.compat,

@@ -128,5 +128,5 @@ func (o *flowFlags) readObjects(files []plan.FolderFile, namespace string) (*flo
 	if folder == nil {
 		return &flowFile{}, problems, nil
 	}
-	return &flowFile{Flow: folder.Flow, Name: folder.Name, Namespace: folder.Namespace, Objects: folder.Objects}, problems, nil
+	return &flowFile{Flow: folder.Flow, Name: folder.Name, Named: o.Name != "", Namespace: folder.Namespace, Objects: folder.Objects}, problems, nil
 }

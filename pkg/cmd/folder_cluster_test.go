@@ -7,8 +7,12 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
 )
@@ -44,11 +48,7 @@ func TestExportedFolderComesUp(t *testing.T) {
 	with := func(command string, more ...string) []string {
 		return append(append([]string{command, "-f", dir}, at...), more...)
 	}
-	written := func() []testcluster.Event {
-		return c.AuditEvents(t, func(e testcluster.Event) bool {
-			return e.Namespace == ns && strings.HasPrefix(e.UserAgent, "kubectl-jina/") && e.Persisted()
-		})
-	}
+	written := func() []testcluster.Event { return writesIn(t, c, ns) }
 
 	r := must(t, codeChanges, with("plan", "--exit-code")...)
 	if !strings.Contains(r.out, "+ create Deployment/encoder  (repaired, as docs/deviations.md says: protocol-tcp)") {
@@ -128,23 +128,86 @@ func TestExportedStatefulSetComesUp(t *testing.T) {
 	must(t, codeOK, append([]string{"down", "-f", dir, "--yes"}, at...)...)
 }
 
-// TestFolderThatKubectlAppliedIsNotTakenOver holds that the way out is said.
-func TestFolderThatKubectlAppliedIsNotTakenOver(t *testing.T) {
+func TestServiceOfNoWorkloadOfJinasIsNotTakenOver(t *testing.T) {
 	_, typed, ns, dir, at := exported(t, "{jtype: Flow, executors: [{name: a, uses: docker://registry.example/a:1}]}")
-	must(t, codeOK, append([]string{"up", "-f", dir}, at...)...)
-	must(t, codeOK, append([]string{"down", "-f", dir, "--yes"}, at...)...)
 	own := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
 	service, err := typed.CoreV1().Services(ns).Create(t.Context(), own, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := must(t, codeConflict, append([]string{"up", "-f", dir}, at...)...)
-	for _, want := range []string{"Service/a in namespace " + ns + " exists already and belongs to kubectl-client-side-apply", "kubectl delete -R -f FOLDER"} {
-		if !strings.Contains(r.errOut, want) {
-			t.Errorf("the conflict does not say %q:\n%s", want, r.errOut)
-		}
+	r := must(t, codeConflict, append([]string{"up", "-f", dir, "--adopt", "--yes", "--force-conflicts"}, at...)...)
+	if want := "Service/a in namespace " + ns + " exists already and belongs to kubectl-client-side-apply"; !strings.Contains(r.errOut, want) {
+		t.Errorf("the conflict does not say %q:\n%s", want, r.errOut)
 	}
 	if after, err := typed.CoreV1().Services(ns).Get(t.Context(), "a", metav1.GetOptions{}); err != nil || after.ResourceVersion != service.ResourceVersion {
 		t.Errorf("the stranger's Service was written: %v", err)
+	}
+}
+
+// kubectlApply makes the objects of a folder as `kubectl apply -R -f` does.
+func kubectlApply(t *testing.T, c *testcluster.Cluster, ns, dir string) {
+	t.Helper()
+	client, err := dynamic.NewForConfig(c.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := readFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		for _, text := range strings.Split(string(f.Data), "\n---\n") {
+			o := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(text), &o.Object); err != nil {
+				t.Fatal(err)
+			}
+			last, err := o.MarshalJSON()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.SetAnnotations(map[string]string{corev1.LastAppliedConfigAnnotation: string(last)})
+			resource, _ := meta.UnsafeGuessKindToResource(o.GroupVersionKind())
+			if _, err := client.Resource(resource).Namespace(ns).Create(t.Context(), o, metav1.CreateOptions{FieldManager: "kubectl-client-side-apply"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestWhatKubectlAppliedIsTakenOverWhenAskedFor is the way of Jina's users so far: export, kubectl apply, and from then on up. The reference's
+// exec probes stand beside our grpc ones until the fields of kubectl's are ours (anchor C3).
+func TestWhatKubectlAppliedIsTakenOverWhenAskedFor(t *testing.T) {
+	c, typed, ns, dir, at := exported(t, shopFlow)
+	kubectlApply(t, c, ns, dir)
+	up := append([]string{"up", "-n", ns, "-f", flowFileIn(t, shopFlow)}, at...)
+	before := deployment(t, typed, ns, "encoder")
+
+	r := must(t, codeUsage, up...)
+	for _, want := range []string{"< adopt Deployment/encoder  (made by kubectl-client-side-apply", "takes over 15 objects that another tool has made", "pass --adopt"} {
+		if !strings.Contains(r.errOut, want) {
+			t.Errorf("up does not say %q:\n%s", want, r.errOut)
+		}
+	}
+	if writes := writesIn(t, c, ns); len(writes) > 0 {
+		t.Errorf("written unasked: %v", writes)
+	}
+	must(t, codeOK, append(up, "--adopt")...)
+	after := deployment(t, typed, ns, "encoder")
+	if after.UID != before.UID {
+		t.Error("the Deployment was made anew")
+	}
+	for _, m := range after.ManagedFields {
+		if strings.HasPrefix(m.Manager, "kubectl-client") {
+			t.Errorf("%s still owns %s", m.Manager, m.FieldsV1)
+		}
+	}
+	if probe := after.Spec.Template.Spec.Containers[0].StartupProbe; probe.Exec != nil || probe.GRPC == nil {
+		t.Errorf("startup probe %v", probe)
+	}
+	if after.Annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		t.Error("kubectl's annotation is still there")
+	}
+	if r := must(t, codeOK, up...); !strings.Contains(r.errOut, "Nothing to do") {
+		t.Errorf("the second up:\n%s", r.errOut)
 	}
 }

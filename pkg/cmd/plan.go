@@ -2,12 +2,15 @@ package cmd
 
 import (
 	"context"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
 var (
@@ -32,8 +35,9 @@ var (
 
 type planOptions struct {
 	flowFlags
-	exitCode bool
-	output   string
+	exitCode      bool
+	resetReplicas bool
+	output        string
 
 	factory *factory
 	genericiooptions.IOStreams
@@ -52,14 +56,17 @@ func newPlanCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comma
 	o.bind(c.Flags())
 	o.bindStrict(c.Flags())
 	c.Flags().BoolVar(&o.exitCode, "exit-code", false, "Exit with 2 when something would change")
+	c.Flags().BoolVar(&o.resetReplicas, "reset-replicas", false, "Plan for an up --reset-replicas")
 	c.Flags().StringVarP(&o.output, "output", "o", "", "Output format: json")
 	return c
 }
 
 // Validate the flags.
-func (o *planOptions) Validate() error {
-	if o.output != "" && o.output != "json" {
-		return usageErrorf("--output: %q is not known; it can be json", o.output)
+func (o *planOptions) Validate() error { return validatePlanOutput(o.output) }
+
+func validatePlanOutput(output string) error {
+	if output != "" && output != "json" {
+		return usageErrorf("--output: %q is not known; it can be json", output)
 	}
 	return nil
 }
@@ -70,22 +77,30 @@ func (o *planOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c, err := s.compare(ctx, file.Name, file.Objects, false)
+	c, err := s.compare(ctx, file, plan.CompareOptions{ResetReplicas: o.resetReplicas})
 	if err != nil {
 		return err
 	}
-	if o.output == "json" {
-		if err := printPlanJSON(o.Out, file.Name, s.namespace, c.plan); err != nil {
-			return err
-		}
-	} else {
-		printPlan(o.Out, file.Name, s.namespace, c.plan)
-	}
-	if len(c.plan.Conflicts) > 0 {
-		return explainApply(&apply.ConflictError{Conflicts: c.plan.Conflicts})
+	if err := c.show(o.Out, o.output, file); err != nil {
+		return err
 	}
 	if o.exitCode && c.plan.Changed() {
 		return &exitError{code: codeChanges}
+	}
+	return nil
+}
+
+// show prints the plan as the result of a command; its conflicts are the command's error.
+func (c *comparison) show(w io.Writer, output string, file *flowFile) error {
+	if output == "json" {
+		if err := printPlanJSON(w, file.Name, c.set.Namespace, c.plan); err != nil {
+			return err
+		}
+	} else {
+		printPlan(w, time.Now(), file.Name, c.set.Namespace, c.plan)
+	}
+	if len(c.plan.Conflicts) > 0 {
+		return explainApply(&apply.ConflictError{Conflicts: c.plan.Conflicts}, time.Now())
 	}
 	return nil
 }

@@ -13,7 +13,7 @@ func mixedResults() []meshcheck.Result {
 	return []meshcheck.Result{
 		{ID: "api-version", Group: "Kubernetes", Title: "Kubernetes is 1.27 or later", Status: meshcheck.StatusPass, Detail: "v1.34.4", Decides: true, Docs: "https://docs#api-version"},
 		{ID: "namespace", Group: "Kubernetes", Title: "the namespace exists", Status: meshcheck.StatusFail, Detail: "there is no namespace shop", Decides: true,
-			Remedy: []string{"make it: kubectl create namespace shop", "or choose another one: -n NAMESPACE"}, Docs: "https://docs#namespace"},
+			Remedy: []string{"make it: kubectl create namespace shop, or up --create-namespace", "or choose another one: -n NAMESPACE"}, Docs: "https://docs#namespace"},
 		{ID: "linkerd-installed", Group: "Mesh", Title: "Linkerd is installed", Status: meshcheck.StatusSkipped, Detail: "--mesh none: not asked", Decides: true, Docs: "https://docs#linkerd-installed"},
 		{ID: "linkerd-injection", Group: "Mesh", Title: "Linkerd injects its proxy", Status: meshcheck.StatusUnknown, Detail: "forbidden", Decides: true,
 			Remedy: []string{"ask"}, Docs: "https://docs#linkerd-injection"},
@@ -32,7 +32,7 @@ func TestResultsAreOneLineEachWithRemediesBelow(t *testing.T) {
 	want := `Kubernetes
   pass     api-version            Kubernetes is 1.27 or later (v1.34.4)
   FAIL     namespace              there is no namespace shop
-           make it: kubectl create namespace shop
+           make it: kubectl create namespace shop, or up --create-namespace
            or choose another one: -n NAMESPACE
            see https://docs#namespace
 Mesh
@@ -56,7 +56,7 @@ func TestUpShowsOnlyWhatItsUserShouldKnow(t *testing.T) {
 	var b bytes.Buffer
 	printNotable(&b, mixedResults())
 	want := `FAIL  namespace: there is no namespace shop
-      make it: kubectl create namespace shop
+      make it: kubectl create namespace shop, or up --create-namespace
       or choose another one: -n NAMESPACE
       see https://docs#namespace
 unknown  linkerd-injection: forbidden

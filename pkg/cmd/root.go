@@ -22,9 +22,11 @@ import (
 func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	// A second signal is not caught: it ends the process at once, should the first have no effect.
+	defer context.AfterFunc(ctx, stop)()
 	root := New(streams)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := interrupted(ctx, root.ExecuteContext(ctx), "")
 	switch {
 	case err == nil || err.Error() == "":
 	case flow.IsInvalid(err): // its lines start with file:line:column: error
@@ -37,7 +39,10 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 
 // New is the root command.
 func New(streams genericiooptions.IOStreams) *cobra.Command {
-	f := &factory{flags: genericclioptions.NewConfigFlags(true)}
+	f := &factory{
+		flags:   genericclioptions.NewConfigFlags(true),
+		notices: newNotices(func(line string) { fmt.Fprintln(streams.ErrOut, line) }),
+	}
 	root := &cobra.Command{
 		Use:   "kubectl-jina",
 		Short: "Take a Jina Flow to a Kubernetes cluster and keep it running there",

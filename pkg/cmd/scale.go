@@ -116,6 +116,9 @@ func (o *scaleOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.mayScale(ctx, workloads); err != nil {
+		return err
+	}
 	var current *int32
 	if o.hasCurrent {
 		current = &o.current
@@ -127,7 +130,7 @@ func (o *scaleOptions) Run(ctx context.Context) error {
 			fmt.Fprintf(o.Out, "%s has %s already\n", w.part, countText(int(before), "replica"))
 		} else {
 			if err := s.client.Scale(ctx, w.object, o.replicas, current); err != nil {
-				return explain(err)
+				return interrupted(ctx, explain(err), "no more was scaled than is said above, and perhaps "+w.part.String())
 			}
 			fmt.Fprintf(o.Out, "%s scaled from %d to %s\n", w.part, before, countText(int(o.replicas), "replica"))
 		}
@@ -140,7 +143,7 @@ func (o *scaleOptions) Run(ctx context.Context) error {
 }
 
 func (o *scaleOptions) follow(ctx context.Context, s *session, flowName string, targets []rollout.Target) error {
-	progress := newProgress(o.ErrOut, o.factory.terminal())
+	progress := o.factory.newProgress(o.ErrOut)
 	defer progress.Close()
 	err := rollout.Wait(ctx, s.typed, rollout.Request{Namespace: s.namespace, Flow: flowName, Targets: targets, Timeout: o.timeout}, progress.Handle)
 	if errors.Is(err, context.Canceled) {

@@ -10,7 +10,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/metadata"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
@@ -36,30 +35,35 @@ func (f *factory) connect() (*session, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
-	typed, err := kubernetes.NewForConfig(config)
+	client, err := f.httpClient(config)
 	if err != nil {
 		return nil, err
 	}
-	dyn, err := dynamic.NewForConfig(config)
+	typed, err := kubernetes.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, err
 	}
-	meta, err := metadata.NewForConfig(config)
+	dyn, err := dynamic.NewForConfigAndClient(config, client)
 	if err != nil {
 		return nil, err
 	}
-	return &session{typed: typed, client: &apply.Client{Dynamic: dyn, Metadata: meta}, namespace: ns, server: config.Host}, nil
+	return &session{typed: typed, client: &apply.Client{Dynamic: dyn, Leases: typed.CoordinationV1()}, namespace: ns, server: config.Host}, nil
 }
 
-// open reads the Flow file and connects to the cluster; no request is sent.
-func (f *factory) open(flags *flowFlags, streams genericiooptions.IOStreams) (*session, *flowFile, error) {
-	// The file first: what is wrong with it is wrong whatever the kubeconfig says.
+// read reads the Flow file. What the kubeconfig says of the namespace is taken if it can be had.
+func (f *factory) read(flags *flowFlags, streams genericiooptions.IOStreams) (*flowFile, error) {
 	ns, nsErr := f.namespace()
 	if nsErr != nil {
 		ns = metav1.NamespaceDefault
 	}
 	flags.namespaceGiven = *f.flags.Namespace != ""
-	file, err := flags.load(streams, ns)
+	return flags.load(streams, ns)
+}
+
+// open reads the Flow file and connects to the cluster; no request is sent. The file comes first: what is wrong with it is
+// wrong whatever the kubeconfig says.
+func (f *factory) open(flags *flowFlags, streams genericiooptions.IOStreams) (*session, *flowFile, error) {
+	file, err := f.read(flags, streams)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -84,16 +88,19 @@ type comparison struct {
 	leaving []plan.Ref
 }
 
-// compare reads the live state, asks the API server about what cannot be decided without it, and makes the plan.
-// With force the plan is that of an up that takes fields over. Nothing is written.
-func (s *session) compare(ctx context.Context, flowName string, objects []plan.Object, force bool) (*comparison, error) {
-	c := &comparison{set: s.set(flowName)}
+// compare reads the live state, asks the API server about what cannot be decided without it, and makes the plan. Nothing is
+// written.
+func (s *session) compare(ctx context.Context, file *flowFile, opts plan.CompareOptions) (*comparison, error) {
+	c := &comparison{set: s.set(file.Name)}
 	var err error
-	if c.state, err = s.client.Read(ctx, c.set, objects); err != nil {
+	if c.state, err = s.client.Read(ctx, c.set, file.Objects); err != nil {
 		return nil, explain(err)
 	}
-	beside := plan.Compare(c.set.Label(objects), c.state.Live)
-	answers, err := s.client.DryRun(ctx, beside.Undecided(), force)
+	if err := refuseNamesake(file, c.state.Parent); err != nil {
+		return nil, err
+	}
+	beside := plan.Compare(c.set.Label(file.Objects), c.state.Live, opts)
+	answers, err := s.client.DryRun(ctx, beside.Undecided())
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -187,11 +187,7 @@ func TestScaleToZeroSurvivesUp(t *testing.T) {
 func TestUnchangedFlowIsNotWritten(t *testing.T) {
 	c, _, ns, at := clusterForTest(t)
 	up := append([]string{"up", "-f", flowFileIn(t, shopFlow)}, at...)
-	written := func() []testcluster.Event {
-		return c.AuditEvents(t, func(e testcluster.Event) bool {
-			return e.Namespace == ns && strings.HasPrefix(e.UserAgent, "kubectl-jina/") && e.Persisted()
-		})
-	}
+	written := func() []testcluster.Event { return writesIn(t, c, ns) }
 	must(t, codeOK, up...)
 	first := written()
 	// Gateway, encoder, two shards and a head have a ConfigMap, a Service and a Deployment each; and the set's parent.

@@ -88,19 +88,24 @@ func Evaluate(f Facts) []Result {
 		if unreachable == nil || c.ID == apiReachable {
 			o = c.run(f)
 		}
-		r := Result{
-			ID: c.ID, Group: c.Group, Title: c.Title, Docs: c.Docs(), Decides: c.Decides,
-			Status: o.Status, Detail: oneLine(o.Detail),
-		}
-		if o.Status != StatusPass && o.Status != StatusSkipped {
-			r.Remedy = o.Remedy
-			if r.Remedy == nil {
-				r.Remedy = c.Remedy
-			}
-		}
-		results = append(results, r)
+		results = append(results, c.result(o))
 	}
 	return results
+}
+
+// result is the outcome, ready to be shown.
+func (c Check) result(o Outcome) Result {
+	r := Result{
+		ID: c.ID, Group: c.Group, Title: c.Title, Docs: c.Docs(), Decides: c.Decides,
+		Status: o.Status, Detail: oneLine(o.Detail),
+	}
+	if o.Status != StatusPass && o.Status != StatusSkipped {
+		r.Remedy = o.Remedy
+		if r.Remedy == nil {
+			r.Remedy = c.Remedy
+		}
+	}
+	return r
 }
 
 // FailedError says which checks failed. The command line ends with exit code 4 on it.

@@ -1,7 +1,7 @@
 package meshcheck
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -40,7 +40,7 @@ func checkVersion(f Facts) Outcome {
 func checkNamespace(f Facts) Outcome {
 	ns, dry := f.Request.Namespace, classify(f.DryRun)
 	missing := fail("there is no namespace %s", ns).
-		remedies("make it: kubectl create namespace "+ns, "or choose another one: -n NAMESPACE")
+		remedies("make it: kubectl create namespace "+ns+", or up --create-namespace", "or choose another one: -n NAMESPACE")
 	terminating := fail("namespace %s is being deleted", ns).
 		remedies("wait until it is gone and make it again: kubectl create namespace "+ns, "or choose another one: -n NAMESPACE")
 	switch err := f.Namespace.Err; {
@@ -71,11 +71,14 @@ func checkPermissions(f Facts) Outcome {
 		return skip("nothing is needed")
 	}
 	var denied, reduced, unanswered []Access
+	granted := 0
 	for _, a := range f.Access {
 		switch {
+		case a.Permission.OnlyWith != "" && !f.offers(a.Permission.OnlyWith):
 		case a.Err != nil:
 			unanswered = append(unanswered, a)
 		case a.Allowed:
+			granted++
 		case a.Permission.Optional:
 			reduced = append(reduced, a)
 		default:
@@ -83,18 +86,21 @@ func checkPermissions(f Facts) Outcome {
 		}
 	}
 	ns := f.Request.Namespace
-	ask := fmt.Sprintf("ask for a Role with these rights; the ClusterRole edit has all of them: kubectl create rolebinding jina -n %s --clusterrole=edit --user=USER", ns)
+	ask := []string{
+		"ask for a Role with exactly the rights that are needed; this prints it: kubectl jina check --print-rbac -n " + ns,
+		"or for the ClusterRole edit, which has them for Kubernetes' own kinds: kubectl create rolebinding jina -n " + ns + " --clusterrole=edit --user=USER",
+	}
 	switch {
 	case len(denied) > 0:
-		return fail("in namespace %s the user may not %s%s", ns, verbs(denied), reason(denied)).remedies(ask)
+		return fail("in namespace %s the user may not %s%s", ns, verbs(denied), reason(denied)).remedies(ask...)
 	case len(unanswered) > 0:
 		return unknown("the API server does not tell whether the user may %s in namespace %s: %v",
 			verbs(unanswered), ns, unanswered[0].Err).
-			remedies("access reviews need create selfsubjectaccessreviews.authorization.k8s.io, which every user has by default; or go on: a missing right stops the write that needs it")
+			remedies("access reviews need create selfsubjectrulesreviews and selfsubjectaccessreviews.authorization.k8s.io, which every user has by default; or go on: a missing right stops the write that needs it")
 	case len(reduced) > 0:
-		return warn("in namespace %s the user may not %s (%s)", ns, verbs(reduced), purposes(reduced)).remedies(ask)
+		return warn("in namespace %s the user may not %s (%s)", ns, verbs(reduced), purposes(reduced)).remedies(ask...)
 	default:
-		return pass("all %d rights in namespace %s", len(f.Access), ns)
+		return pass("all %d rights in namespace %s", granted, ns)
 	}
 }
 
@@ -117,17 +123,19 @@ func verbs(list []Access) string {
 	return strings.Join(parts, "; ")
 }
 
-// purposes lists what the permissions are for, each once.
+// purposes lists what the permissions are for and what happens without, each once.
 func purposes(list []Access) string {
 	var parts []string
-	seen := map[string]bool{}
 	for _, a := range list {
-		if p := a.Permission.For; p != "" && !seen[p] {
-			seen[p] = true
-			parts = append(parts, p)
+		part := a.Permission.For
+		if a.Permission.Without != "" {
+			part += ", else " + a.Permission.Without
+		}
+		if !slices.Contains(parts, part) {
+			parts = append(parts, part)
 		}
 	}
-	return "needed " + strings.Join(parts, ", ")
+	return "needed " + strings.Join(parts, "; ")
 }
 
 // reason is the authorizer's own, where it gave one.

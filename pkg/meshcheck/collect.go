@@ -9,14 +9,12 @@ import (
 	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/kubernetes"
 	admissionregistrationclient "k8s.io/client-go/kubernetes/typed/admissionregistration/v1"
-	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 )
@@ -51,7 +49,7 @@ type Clients struct {
 	Server     Server
 	Namespaces coreclient.NamespacesGetter
 	Pods       coreclient.PodsGetter
-	Reviews    authorizationclient.SelfSubjectAccessReviewsGetter
+	Reviews    Reviews
 	Webhooks   admissionregistrationclient.MutatingWebhookConfigurationsGetter
 }
 
@@ -111,16 +109,14 @@ func (s restServer) get(ctx context.Context, path string, into any) error {
 // Linkerd's control plane is can only be asked once it is known which namespace it is in. Every error is kept in its
 // own fact. Collect ends early only when ctx does.
 //
-// Requests: 3 and one for each permission; with MeshLinkerd 3 more.
+// Requests: 3, with MeshLinkerd 3 more, and for the permissions one, and where that leaves any open, one for each of those.
 func Collect(ctx context.Context, c Clients, r Request) Facts {
-	f := Facts{Request: r, Server: c.Server.Address(), Access: make([]Access, len(r.Permissions))}
+	f := Facts{Request: r, Server: c.Server.Address()}
 	var round sync.WaitGroup
 	round.Go(func() { f.Version = asked(c.Server.Version(ctx)) })
 	round.Go(func() { f.Groups = asked(c.Server.Groups(ctx)) })
 	round.Go(func() { f.Namespace = asked(c.Namespaces.Namespaces().Get(ctx, r.Namespace, metav1.GetOptions{})) })
-	for i, p := range r.Permissions {
-		round.Go(func() { f.Access[i] = review(ctx, c.Reviews, r.Namespace, p) })
-	}
+	round.Go(func() { f.Access = review(ctx, c.Reviews, r.Namespace, r.Permissions) })
 	if r.Mesh == MeshLinkerd {
 		round.Go(func() { f.DryRun = asked(dryRun(ctx, c.Pods, r)) })
 		round.Go(func() {
@@ -133,22 +129,6 @@ func Collect(ctx context.Context, c Clients, r Request) Facts {
 		f.ControlPlane = asked(controlPlane(ctx, c.Pods, controlPlaneNamespace(f)))
 	}
 	return f
-}
-
-func review(ctx context.Context, c authorizationclient.SelfSubjectAccessReviewsGetter, namespace string, p Permission) Access {
-	answer, err := c.SelfSubjectAccessReviews().Create(ctx, &authorizationv1.SelfSubjectAccessReview{
-		Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: namespace, Verb: p.Verb, Group: p.Group, Resource: p.Resource, Subresource: p.Subresource,
-		}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		return Access{Permission: p, Err: err}
-	}
-	reason := answer.Status.Reason
-	if reason == "" {
-		reason = answer.Status.EvaluationError
-	}
-	return Access{Permission: p, Allowed: answer.Status.Allowed, Reason: reason}
 }
 
 // dryRun has the API server admit the probe pod without keeping it. All of admission runs: the injector, quotas, Pod

@@ -13,9 +13,9 @@ import (
 	"testing"
 	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -88,9 +88,7 @@ func answering() *apiServer {
 		"GET /apis":                   document(metav1.APIGroupList{Groups: []metav1.APIGroup{{Name: "apps"}, {Name: "linkerd.io"}}}),
 		"GET /api/v1/namespaces/shop": document(corev1.Namespace{TypeMeta: metav1.TypeMeta{Kind: "Namespace", APIVersion: "v1"}, ObjectMeta: metav1.ObjectMeta{Name: "shop"}}),
 		podsPath:                      pod,
-		"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews": func(w http.ResponseWriter, r *http.Request) {
-			document(map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "status": map[string]any{"allowed": true}})(w, r)
-		},
+		rulesPath:                     rulesAnswer(authorizationv1.SubjectRulesReviewStatus{ResourceRules: []authorizationv1.ResourceRule{rule("*", "*", "*")}}),
 	}}
 }
 
@@ -124,8 +122,7 @@ func TestCollectAsksEachQuestionOnceAndWritesNothing(t *testing.T) {
 		"GET /apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/" + injectorWebhook,
 		"GET /version",
 		podsPath + "?dryRun=All",
-		"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
-		"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+		rulesPath,
 	}
 	if got := s.questions(); !slices.Equal(got, want) {
 		t.Errorf("asked\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -258,97 +255,5 @@ func TestWithoutATemplateTheProbeAsksForTheProxy(t *testing.T) {
 	pod := probePod("shop", nil)
 	if pod.Annotations[injectAnnotation] != "enabled" || len(pod.Spec.Containers) != 1 {
 		t.Errorf("got %+v", pod)
-	}
-}
-
-func kinds(names ...string) []schema.GroupKind {
-	var ks []schema.GroupKind
-	for _, n := range names {
-		ks = append(ks, schema.ParseGroupKind(n))
-	}
-	return ks
-}
-
-// describe writes permissions as a table does: target, verbs, optional ones in brackets.
-func describe(ps []Permission) []string {
-	var lines []string
-	at := map[string]int{}
-	for _, p := range ps {
-		i, there := at[p.Target()]
-		if !there {
-			i = len(lines)
-			at[p.Target()] = i
-			lines = append(lines, p.Target()+":")
-		}
-		verb := p.Verb
-		if p.Optional {
-			verb = "[" + verb + "]"
-		}
-		lines[i] += " " + verb
-	}
-	return lines
-}
-
-func TestAPermissionThatIsRequiredOnceIsRequired(t *testing.T) {
-	get := Permission{Verb: "get", Resource: "pods", For: "to look"}
-	optional := get
-	optional.Optional = true
-	for _, order := range [][]Permission{{get, optional}, {optional, get}} {
-		var ps permissions
-		for _, p := range order {
-			ps.insert(p)
-		}
-		if len(ps) != 1 || ps[0].Optional {
-			t.Errorf("%v became %v", order, ps)
-		}
-	}
-}
-
-func TestPermissionsOfCommands(t *testing.T) {
-	flow := kinds("ConfigMap", "Service", "Deployment.apps")
-	for _, tt := range []struct {
-		command string
-		got     []Permission
-		want    []string
-	}{
-		{"up", UpPermissions(flow), []string{
-			"configmaps: get list create patch",
-			"services: list create patch",
-			"deployments.apps: list create patch [watch]",
-			"pods: list [watch] [create]",
-		}},
-		{"up that prunes", PrunePermissions(kinds("StatefulSet.apps", "Service")), []string{
-			"statefulsets.apps: delete", "services: delete",
-		}},
-		{"scale", ScalePermissions(flow), []string{
-			"configmaps: get list",
-			"deployments.apps: list",
-			"deployments.apps/scale: patch",
-		}},
-		{"down", DownPermissions(flow), []string{
-			"configmaps: get list delete", "services: list delete", "deployments.apps: list delete",
-		}},
-		{"check", CheckPermissions(flow), []string{
-			"configmaps: get list create patch [delete]",
-			"services: list create patch [delete]",
-			"deployments.apps: list create patch [watch] [delete]",
-			"pods: list [watch] [create]",
-			"deployments.apps/scale: [patch]",
-		}},
-		{"other kinds", UpPermissions(kinds("PodDisruptionBudget.policy", "ServiceAccount")), []string{
-			"configmaps: get list create patch",
-			"poddisruptionbudgets.policy: list create patch",
-			"serviceaccounts: list create patch",
-			"pods: list [watch] [create]",
-		}},
-	} {
-		if got := describe(tt.got); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: got\n%s\nwant\n%s", tt.command, strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
-		}
-		for _, p := range tt.got {
-			if !strings.HasPrefix(p.For, "to ") {
-				t.Errorf("%s: %s %s does not say what it is for", tt.command, p.Verb, p.Target())
-			}
-		}
 	}
 }

@@ -2,6 +2,7 @@ package meshcheck
 
 import (
 	"fmt"
+	"slices"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -93,4 +94,9 @@ type Facts struct {
 	Webhook Fact[*admissionregistrationv1.MutatingWebhookConfiguration]
 	// ControlPlane are Linkerd's own pods.
 	ControlPlane Fact[ControlPlane]
+}
+
+// offers tells that the server is known to offer an API group.
+func (f Facts) offers(group string) bool {
+	return f.Groups.Known() && slices.Contains(f.Groups.Value, group)
 }

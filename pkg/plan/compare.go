@@ -5,9 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 )
 
 // LabelPartOfSet is the label that makes an object a member of an apply set (KEP-3659; kubectl's
@@ -18,8 +16,32 @@ const LabelPartOfSet = "applyset.kubernetes.io/part-of"
 type Live struct {
 	// Members are the whole objects of the Flow's apply set.
 	Members map[Ref]*unstructured.Unstructured
-	// Strangers have the name of an object of the Flow without being members. Their metadata is enough.
+	// Strangers are the whole objects that have the name of one of the Flow without being members.
 	Strangers map[Ref]*unstructured.Unstructured
+	// Autoscalers are what scales a workload by itself, by their target.
+	Autoscalers map[Ref]Autoscaler
+	// NoNamespace says that the namespace does not exist yet.
+	NoNamespace bool
+	// Unread says what could not be read and why, a line each.
+	Unread []string
+}
+
+// Autoscaler owns the replicas of the workload that it targets.
+type Autoscaler struct {
+	// Kind is HorizontalPodAutoscaler or ScaledObject.
+	Kind, Name string
+	// Min and Max replicas; 0 where they are not known.
+	Min, Max int32
+}
+
+// CompareOptions of a comparison.
+type CompareOptions struct {
+	// Force takes fields over from other field managers: the plan then says what comes of it.
+	Force bool
+	// ResetReplicas takes the file's replicas, whoever has set others, autoscalers excepted.
+	ResetReplicas bool
+	// KeepPruned keeps what the Flow no longer has.
+	KeepPruned bool
 }
 
 // Answer is what the API server said to a dry run of applying an object.
@@ -30,72 +52,144 @@ type Answer struct {
 	Conflicts []Conflict
 	// Unknown says why the server could not tell, for instance because a webhook does not support dry runs.
 	Unknown string
+	// Immutable are the fields that would have to change and cannot: the object has to be recreated. Empty otherwise.
+	Immutable []string
 }
 
 // Comparison is a Flow beside the live state. Comparing needs no request; what it cannot decide alone is answered
 // by a dry run of each object of Undecided.
 type Comparison struct {
 	types   converter
+	opts    CompareOptions
 	entries []entry
+	// prunes and guarded are what the Flow no longer has: what goes, and what belongs to somebody else.
 	prunes  []Change
+	guarded []Conflict
 	leaving []Ref
+	// noNamespace says that there is nothing to compare with.
+	noNamespace bool
+	notes       []string
 }
 
 // Leaving are the objects that are wanted and still being deleted: they have to be gone before they can be created.
 func (c *Comparison) Leaving() []Ref { return c.leaving }
 
+// entry is a wanted object beside the live one.
 type entry struct {
-	object   Object
+	replicasDecision
+	// live is the object as it is; of one that is adopted, as it is when its managed fields are migrated.
 	live     *unstructured.Unstructured
-	note     string
 	same     bool
 	stranger *Conflict
+	adoption *adoption
+	// unknown says why nothing can be decided.
+	unknown string
 }
 
 // Compare puts the objects, each labelled as a member of the set, beside the live state.
-func Compare(objects []Object, live Live) *Comparison {
-	c := &Comparison{types: newConverter()}
+func Compare(objects []Object, live Live, opts CompareOptions) *Comparison {
+	c := &Comparison{types: newConverter(), opts: opts, noNamespace: live.NoNamespace, notes: live.Unread}
+	proof := newProvenance(live)
 	wanted := make(map[Ref]bool, len(objects))
 	for _, o := range objects {
-		ref := o.Ref()
-		wanted[ref] = true
-		e := entry{object: o, live: live.Members[ref]}
-		if s := live.Strangers[ref]; s != nil {
-			e.stranger = strangerConflict(ref, s)
-		}
-		if e.live != nil && e.live.GetDeletionTimestamp() != nil {
-			// What is being deleted goes, whatever is applied to it now.
-			e.live, e.note = nil, "the old one is still being deleted"
-			c.leaving = append(c.leaving, ref)
-		}
-		if e.live != nil {
-			e.object, e.note = yieldReplicas(o, e.live)
-			e.same = c.types.ownsExactly(e.live, e.object.Unstructured)
-		}
-		c.entries = append(c.entries, e)
+		wanted[o.Ref()] = true
+		c.entries = append(c.entries, c.compare(o, live, proof))
 	}
-	for ref, o := range live.Members {
-		if !wanted[ref] && o.GetDeletionTimestamp() == nil {
-			c.prunes = append(c.prunes, Change{Ref: ref, Part: PartOf(o), Action: Prune, Reason: "no longer in the Flow", UID: o.GetUID()})
-		}
-	}
-	slices.SortFunc(c.prunes, func(a, b Change) int { return strings.Compare(a.Ref.Kind+a.Ref.Name, b.Ref.Kind+b.Ref.Name) })
+	c.compareRest(live, wanted)
 	return c
+}
+
+func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
+	ref := o.Ref()
+	e := entry{live: live.Members[ref]}
+	lost := false
+	if s := live.Strangers[ref]; s != nil {
+		switch lost = isLost(o, s); {
+		case lost:
+			e.live = s
+		default:
+			if e.stranger = strangerConflict(ref, s, proof); e.stranger != nil {
+				e.object = o
+				return e
+			}
+			e = c.adopt(e, s)
+		}
+	}
+	leaving := ""
+	if e.live != nil && e.live.GetDeletionTimestamp() != nil {
+		// What is being deleted goes, whatever is applied to it now.
+		e.live, leaving = nil, "the old one is still being deleted"
+		c.leaving = append(c.leaving, ref)
+	}
+	var scaler *Autoscaler
+	if s, has := live.Autoscalers[ref]; has {
+		scaler = &s
+	}
+	e.replicasDecision = decideReplicas(o, e.live, scaler, c.opts.ResetReplicas)
+	e.note = joined(leaving, e.note)
+	if lost {
+		e.note = joined("the label of its set was taken away", e.note)
+	}
+	if e.live != nil && e.adoption == nil && e.unknown == "" {
+		e.same = e.replicas == (Replicas{}) && c.types.ownsExactly(e.live, e.object.Unstructured)
+	}
+	return e
+}
+
+// unprunable kinds hold data, or everything; they are never deleted because a file lacks them.
+var unprunable = []string{"PersistentVolumeClaim", "Namespace"}
+
+// compareRest decides about the members that the Flow no longer has.
+func (c *Comparison) compareRest(live Live, wanted map[Ref]bool) {
+	for ref, o := range live.Members {
+		if wanted[ref] || o.GetDeletionTimestamp() != nil {
+			continue
+		}
+		change := Change{Ref: ref, Part: PartOf(o), Action: Prune, Reason: "no longer in the Flow", Live: o, UID: o.GetUID(), Generation: o.GetGeneration()}
+		switch {
+		case ref.Group == "" && slices.Contains(unprunable, ref.Kind):
+			change.Action, change.Reason = Keep, "no longer in the Flow; a "+ref.Kind+" is never deleted for that"
+		case c.opts.KeepPruned:
+			change.Action, change.Reason = Keep, "no longer in the Flow; kept, as this run deletes nothing"
+		case len(o.GetOwnerReferences()) > 0:
+			owner := o.GetOwnerReferences()[0]
+			c.guarded = append(c.guarded, Conflict{Ref: ref, Owner: Owner{Manager: owner.Kind + "/" + owner.Name},
+				Detail: "it is no longer in the Flow, and has an owner that is not part of it"})
+			continue
+		}
+		c.prunes = append(c.prunes, change)
+	}
+	slices.SortFunc(c.prunes, func(a, b Change) int { return compareRefs(a.Ref, b.Ref) })
+	slices.SortFunc(c.guarded, func(a, b Conflict) int { return compareRefs(a.Ref, b.Ref) })
+}
+
+func compareRefs(a, b Ref) int {
+	return strings.Compare(a.Kind+" "+a.Namespace+" "+a.Name, b.Kind+" "+b.Namespace+" "+b.Name)
+}
+
+// Question is put to the API server as a dry run of applying an object.
+type Question struct {
+	Object Object
+	// Force asks again with force where there are conflicts.
+	Force bool
 }
 
 // Undecided are the objects that need a dry run: the existing ones that seem to differ (admission may rewrite fields, so
 // only the server knows), and the first new one of each kind, so that what the server refuses is known before anything is written.
-func (c *Comparison) Undecided() []Object {
-	var out []Object
+func (c *Comparison) Undecided() []Question {
+	if c.noNamespace {
+		return nil
+	}
+	var out []Question
 	newKinds := map[string]bool{}
 	for _, e := range c.entries {
 		switch {
-		case e.stranger != nil || e.same:
+		case e.stranger != nil || e.same || e.adoption != nil || e.unknown != "":
 		case e.live != nil:
-			out = append(out, e.object)
+			out = append(out, Question{Object: e.object, Force: c.opts.Force || e.force})
 		case !newKinds[e.object.GetKind()]:
 			newKinds[e.object.GetKind()] = true
-			out = append(out, e.object)
+			out = append(out, Question{Object: e.object, Force: c.opts.Force})
 		}
 	}
 	return out
@@ -103,46 +197,128 @@ func (c *Comparison) Undecided() []Object {
 
 // Plan decides, with the answers to the dry runs of Undecided.
 func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
-	var p Plan
+	p := Plan{Notes: c.notes}
 	for _, e := range c.entries {
-		ref := e.object.Ref()
 		if e.stranger != nil {
 			p.Conflicts = append(p.Conflicts, *e.stranger)
 			continue
 		}
-		answer, asked := answers[ref]
-		p.Conflicts = append(p.Conflicts, answer.Conflicts...)
-		change := Change{Ref: ref, Part: e.object.Part, Object: &e.object, Reason: e.note}
-		if e.live != nil {
-			change.UID, change.Generation = e.live.GetUID(), e.live.GetGeneration()
-		}
-		switch {
-		case answer.Unknown != "":
-			change.Action, change.Reason = Unknown, answer.Unknown
-		case e.live == nil:
-			change.Action = Create
-		case e.same:
-			change.Action = Keep
-		case !asked:
-			change.Action, change.Reason = Unknown, "not compared with the cluster"
-		case answer.Object == nil: // a conflict: nothing is applied
-			change.Action = Update
-		default:
-			change.Action, change.Fields = Update, c.types.diff(e.live, answer.Object)
-			if len(change.Fields) == 0 {
-				change.Action = Keep
-				if !sameOwnership(e.live, answer.Object) {
-					change.Action, change.Reason = Update, "takes part in the ownership of fields that have the wanted value already"
-				}
-			}
-		}
+		answer, asked := answers[e.object.Ref()]
+		change, conflicts := c.decide(e, answer, asked)
 		if change.Action != Keep && e.object.Note != "" {
-			change.Reason = strings.TrimPrefix(change.Reason+"; "+e.object.Note, "; ")
+			change.Reason = joined(change.Reason, e.object.Note)
 		}
+		p.Conflicts = append(p.Conflicts, conflicts...)
 		p.Changes = append(p.Changes, change)
 	}
 	p.Changes = append(p.Changes, c.prunes...)
+	p.Conflicts = append(p.Conflicts, c.guarded...)
 	return p
+}
+
+// decide about one object.
+func (c *Comparison) decide(e entry, answer Answer, asked bool) (Change, []Conflict) {
+	object := e.object
+	change := Change{Ref: object.Ref(), Part: object.Part, Object: &object, Reason: e.note, Replicas: e.replicas}
+	if e.live != nil {
+		change.Live, change.UID, change.Generation = e.live, e.live.GetUID(), e.live.GetGeneration()
+	}
+	if e.adoption != nil {
+		change.Live = e.adoption.found
+	}
+	unknown := func(why string) (Change, []Conflict) {
+		change.Action, change.Reason = Unknown, joined(why, change.Reason)
+		return change, answer.Conflicts
+	}
+	switch {
+	case c.noNamespace:
+		return unknown("the namespace does not exist yet")
+	case e.unknown != "":
+		return unknown(e.unknown)
+	case e.adoption != nil:
+		return c.decideAdoption(e, change)
+	case answer.Unknown != "":
+		return unknown(answer.Unknown)
+	case e.live == nil:
+		change.Action = Create
+		change.create()
+		return change, answer.Conflicts
+	case e.same:
+		change.Action = Keep
+		return change, nil
+	case !asked:
+		return unknown("not compared with the cluster")
+	}
+	conflicts := e.settle(&change, c.types.fieldConflicts(e.live, object.Unstructured, answer.Conflicts))
+	if answer.Object == nil {
+		return c.decidePredicted(e, change, answer), conflicts
+	}
+	return c.decideUpdate(e, change, answer.Object), conflicts
+}
+
+// decideUpdate compares the live object with the answer to the dry run.
+func (c *Comparison) decideUpdate(e entry, change Change, applied *unstructured.Unstructured) Change {
+	wanted := e.object.Unstructured
+	diffs, err := c.types.differences(e.live, e.afterwards(applied))
+	if err != nil {
+		change.Action = Update
+		change.Fields = []FieldChange{{Ours: "cannot be compared field by field"}}
+		change.writes = []string{"all of " + string(change.UID)}
+		return change
+	}
+	before, after := ownedFields(e.live), ownedFields(applied)
+	sameOwners := before.Equals(after)
+	ours := before.Union(after)
+	if sameOwners && e.replicas == (Replicas{}) && !slices.ContainsFunc(diffs, func(d difference) bool { return touches(ours, d.path) }) {
+		// What admission does to every write is nobody's wish.
+		change.Action = Keep
+		return change
+	}
+	change.Action = Update
+	change.write(diffs, fieldOwners(e.live), wanted)
+	if len(change.Fields) == 0 && !sameOwners {
+		change.Reason = joined("only who owns which fields changes, not what they say", change.Reason)
+	}
+	return change
+}
+
+// decidePredicted says what would change where the server did not: it refused the dry run for a conflict, or because a field
+// is immutable.
+func (c *Comparison) decidePredicted(e entry, change Change, answer Answer) Change {
+	change.Action = Update
+	if predicted, _, err := c.types.predict(e.live, canonical(e.object.Unstructured)); err == nil {
+		if diffs, err := c.types.differences(e.live, e.afterwards(predicted)); err == nil {
+			change.write(withDefaults(e.object.Unstructured, diffs), fieldOwners(e.live), e.object.Unstructured)
+		}
+	}
+	if len(answer.Immutable) > 0 {
+		return e.recreate(change, answer.Immutable)
+	}
+	return change
+}
+
+// afterwards is the object as it is after the change: with the replicas that it has then, which a dry run of applying
+// it without them does not know.
+func (e entry) afterwards(applied *unstructured.Unstructured) *unstructured.Unstructured {
+	if e.keeps == nil {
+		return applied
+	}
+	return withReplicas(Object{Unstructured: applied}, *e.keeps).Unstructured
+}
+
+// settle takes the conflicts about replicas away where the file's take the place of others', and says so in the change.
+func (e entry) settle(change *Change, conflicts []Conflict) []Conflict {
+	if !e.force {
+		return conflicts
+	}
+	rest := slices.DeleteFunc(slices.Clone(conflicts), func(f Conflict) bool { return f.Field == pathText(replicasPath) })
+	change.Replicas.Reset = len(rest) == 0 && len(conflicts) > 0
+	return rest
+}
+
+// joined are the parts of a reason.
+func joined(parts ...string) string {
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "; ")
 }
 
 // PartOf reads the part of the Flow that a live object belongs to from its labels. Executors are named by their label,
@@ -154,70 +330,4 @@ func PartOf(o *unstructured.Unstructured) Part {
 		_, _ = fmt.Sscanf(l[LabelShard], "%d", &part.Shard)
 	}
 	return part
-}
-
-func strangerConflict(ref Ref, o *unstructured.Unstructured) *Conflict {
-	c := &Conflict{Ref: ref, Owner: "nobody that it names"}
-	labels := o.GetLabels()
-	switch {
-	case labels[LabelPartOfSet] != "" && labels[LabelFlow] != "":
-		c.Owner = fmt.Sprintf("the Flow %q", labels[LabelFlow])
-	case labels[LabelPartOfSet] != "":
-		c.Owner = "the apply set " + labels[LabelPartOfSet]
-	default:
-		if managers := managersOf(o); managers != "" {
-			c.Owner = managers
-		}
-	}
-	return c
-}
-
-func managersOf(o *unstructured.Unstructured) string {
-	var names []string
-	for _, m := range o.GetManagedFields() {
-		if m.Subresource == "" && !slices.Contains(names, m.Manager) {
-			names = append(names, m.Manager)
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-var replicasPath = fieldpath.MakePathOrDie("spec", "replicas")
-
-// yieldReplicas leaves the replicas out of what is applied when somebody else has set them live, as the scale command,
-// kubectl scale and autoscalers do: writing through the scale subresource moves the field's ownership to them
-// (apimachinery's managedfields/scalehandler.go), and applying it again would be a conflict, or undo their work.
-func yieldReplicas(o Object, live *unstructured.Unstructured) (Object, string) {
-	wanted, has, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
-	if !has || err != nil {
-		return o, ""
-	}
-	var others []string
-	for _, m := range ReplicasOwners(live) {
-		if isOurs(m) {
-			return o, ""
-		}
-		others = append(others, m.Manager)
-	}
-	owner := "set by " + strings.Join(others, ", ")
-	if len(others) == 0 {
-		// It was in what we created, so it was taken from us since: a Scale with 0 replicas has no such field, and leaves no owner.
-		owner = "scaled by somebody"
-	}
-	c := o.DeepCopy()
-	unstructured.RemoveNestedField(c.Object, "spec", "replicas")
-	kept, _, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
-	note := fmt.Sprintf("replicas stay %d, %s", kept, owner)
-	if kept != wanted {
-		note += fmt.Sprintf(" (the file says %d)", wanted)
-	}
-	return Object{Unstructured: c, Part: o.Part, Note: o.Note}, note
-}
-
-// ReplicasOwners are the entries of a workload's managed fields that own spec.replicas.
-func ReplicasOwners(workload metav1.Object) []metav1.ManagedFieldsEntry {
-	return slices.DeleteFunc(slices.Clone(workload.GetManagedFields()), func(m metav1.ManagedFieldsEntry) bool {
-		set, err := fieldSet(m)
-		return err != nil || !set.Has(replicasPath)
-	})
 }

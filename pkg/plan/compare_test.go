@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -52,13 +53,15 @@ metadata:
   uid: u1
   generation: 4
   labels: {jina.ai/executor: enc, app.kubernetes.io/component: executor}
+  annotations: {jina.ai/replicas: "2"}
   managedFields:
   - manager: kubectl-jina
     operation: Apply
     apiVersion: apps/v1
+    time: "2026-01-02T03:04:05Z"
     fieldsType: FieldsV1
     fieldsV1:
-      f:metadata: {f:labels: {f:jina.ai/executor: {}, f:app.kubernetes.io/component: {}}}
+      f:metadata: {f:annotations: {f:jina.ai/replicas: {}}, f:labels: {f:jina.ai/executor: {}, f:app.kubernetes.io/component: {}}}
       f:spec:
         f:replicas: {}
         f:selector: {}
@@ -104,7 +107,7 @@ func compareOne(t *testing.T, wanted, live string) *Comparison {
 	t.Helper()
 	o := Object{Unstructured: object(t, wanted), Part: Part{Role: RoleExecutor, Executor: "enc"}}
 	l := Live{Members: map[Ref]*unstructured.Unstructured{o.Ref(): object(t, live)}}
-	return Compare([]Object{o}, l)
+	return Compare([]Object{o}, l, CompareOptions{})
 }
 
 func TestUnchangedObjectNeedsNoDryRun(t *testing.T) {
@@ -150,13 +153,14 @@ func TestDriftOfAFieldThatWeOwnIsFound(t *testing.T) {
 func TestUpdateShowsFieldsWithMaskedEnvironment(t *testing.T) {
 	wanted := strings.NewReplacer("image: a:1", "image: a:2", "secret-one", "secret-two", "--name, enc]", "--name, enc, --timeout-send, '60']").Replace(wantedDeployment)
 	c := compareOne(t, wanted, liveDeployment)
-	ref := c.Undecided()[0].Ref()
+	ref := c.Undecided()[0].Object.Ref()
 	answer := object(t, strings.NewReplacer("image: a:1", "image: a:2", "secret-one", "secret-two", "--name, enc]", "--name, enc, --timeout-send, '60']").Replace(liveDeployment))
 	p := c.Plan(map[Ref]Answer{ref: {Object: answer}})
+	us := &Owner{Manager: "kubectl-jina", Operation: "Apply", Time: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	want := []FieldChange{
-		{Path: "spec.template.spec.containers[executor].args", Ours: "--timeout-send 60"},
-		{Path: "spec.template.spec.containers[executor].env[TOKEN].value", Live: Masked, Ours: Masked},
-		{Path: "spec.template.spec.containers[executor].image", Live: "a:1", Ours: "a:2"},
+		{Path: "spec.template.spec.containers[executor].args", Ours: "--timeout-send 60", Owner: us, Reason: reasonChanged},
+		{Path: "spec.template.spec.containers[executor].env[TOKEN].value", Live: Masked, Ours: Masked, Owner: us, Reason: reasonChanged},
+		{Path: "spec.template.spec.containers[executor].image", Live: "a:1", Ours: "a:2", Owner: us, Reason: reasonChanged},
 	}
 	if d := cmp.Diff(want, p.Changes[0].Fields); d != "" || p.Changes[0].Action != Update {
 		t.Errorf("%s: fields (-want +got):\n%s", p.Changes[0].Action, d)
@@ -166,7 +170,7 @@ func TestUpdateShowsFieldsWithMaskedEnvironment(t *testing.T) {
 func TestWebhookThatRestoresTheLiveValueIsNoChange(t *testing.T) {
 	wanted := strings.Replace(wantedDeployment, "image: a:1", "image: a:2", 1)
 	c := compareOne(t, wanted, liveDeployment)
-	p := c.Plan(map[Ref]Answer{c.Undecided()[0].Ref(): {Object: object(t, liveDeployment)}})
+	p := c.Plan(map[Ref]Answer{c.Undecided()[0].Object.Ref(): {Object: object(t, liveDeployment)}})
 	if p.Changed() {
 		t.Errorf("plan: %+v", p.Changes)
 	}
@@ -225,7 +229,7 @@ func TestEveryChangedObjectIsAskedAbout(t *testing.T) {
 		l := rename(strings.Replace(liveDeployment, "name: enc\n", "name: "+name+"\n", 1))
 		live.Members[o.Ref()] = l
 	}
-	if n := len(Compare(objects, live).Undecided()); n != 2 {
+	if n := len(Compare(objects, live, CompareOptions{}).Undecided()); n != 2 {
 		t.Errorf("%d undecided, want 2", n)
 	}
 }
@@ -249,8 +253,8 @@ func TestFirstNewObjectOfEachKindIsAskedAbout(t *testing.T) {
 		}
 	}
 	var asked []string
-	for _, o := range Compare(objects, Live{}).Undecided() {
-		asked = append(asked, o.Ref().String())
+	for _, o := range Compare(objects, Live{}, CompareOptions{}).Undecided() {
+		asked = append(asked, o.Object.Ref().String())
 	}
 	if d := cmp.Diff([]string{"ConfigMap/a", "Service/a"}, asked); d != "" {
 		t.Error(d)
@@ -267,12 +271,12 @@ func TestStrangerIsAConflictThatNamesItsOwner(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			live := object(t, tc.live)
 			o := Object{Unstructured: object(t, "{apiVersion: v1, kind: Service, metadata: {name: gateway, namespace: ns}}")}
-			c := Compare([]Object{o}, Live{Strangers: map[Ref]*unstructured.Unstructured{o.Ref(): live}})
+			c := Compare([]Object{o}, Live{Strangers: map[Ref]*unstructured.Unstructured{o.Ref(): live}}, CompareOptions{})
 			if len(c.Undecided()) != 0 {
 				t.Error("a stranger's object is dry-run")
 			}
 			p := c.Plan(nil)
-			if len(p.Changes) != 0 || len(p.Conflicts) != 1 || p.Conflicts[0].Owner != tc.owner {
+			if len(p.Changes) != 0 || len(p.Conflicts) != 1 || p.Conflicts[0].Owner.Manager != tc.owner {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -285,7 +289,7 @@ func TestMembersThatTheFlowLacksArePrunedInOrder(t *testing.T) {
 		o := object(t, "{apiVersion: v1, kind: Service, metadata: {name: "+name+", namespace: ns, uid: u-"+name+"}}")
 		live.Members[RefOf(o)] = o
 	}
-	p := Compare(nil, live).Plan(nil)
+	p := Compare(nil, live, CompareOptions{}).Plan(nil)
 	var got []string
 	for _, c := range p.Changes {
 		got = append(got, string(c.Action)+" "+c.Ref.Name+" "+string(c.UID))
@@ -298,7 +302,7 @@ func TestMembersThatTheFlowLacksArePrunedInOrder(t *testing.T) {
 func TestUnknownIsSaidAndStillApplied(t *testing.T) {
 	wanted := strings.Replace(wantedDeployment, "image: a:1", "image: a:2", 1)
 	c := compareOne(t, wanted, liveDeployment)
-	p := c.Plan(map[Ref]Answer{c.Undecided()[0].Ref(): {Unknown: "a webhook"}})
+	p := c.Plan(map[Ref]Answer{c.Undecided()[0].Object.Ref(): {Unknown: "a webhook"}})
 	if ch := p.Changes[0]; ch.Action != Unknown || ch.Reason != "a webhook" || ch.Object == nil || !p.Changed() {
 		t.Errorf("%+v", ch)
 	}
@@ -314,7 +318,7 @@ func TestObjectThatIsBeingDeletedIsCreatedAnewAndNotPrunedAgain(t *testing.T) {
 		t.Errorf("%+v", ch)
 	}
 	o := object(t, going)
-	if p := Compare(nil, Live{Members: map[Ref]*unstructured.Unstructured{RefOf(o): o}}).Plan(nil); len(p.Changes) != 0 {
+	if p := Compare(nil, Live{Members: map[Ref]*unstructured.Unstructured{RefOf(o): o}}, CompareOptions{}).Plan(nil); len(p.Changes) != 0 {
 		t.Errorf("deleted twice: %+v", p.Changes)
 	}
 }

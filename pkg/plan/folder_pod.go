@@ -84,6 +84,28 @@ func (d *objectDecoder) inspect(n *yaml.Node, o *folderObject) {
 	case "Deployment", "StatefulSet":
 		d.inspectWorkload(n, o)
 	}
+	for _, twice := range duplicateItems(o.Object) {
+		d.errorf(d.position(nodeAt(n, twice.at)), flow.IDDuplicateKey, "keep one of them", "%s: %s stands here a second time, the first is at %s",
+			o.Ref(), twice.what, d.position(nodeAt(n, twice.first)))
+	}
+}
+
+// nodeAt follows names of keys and indexes of items, as far as they stand there and are not merged in.
+func nodeAt(n *yaml.Node, path []any) *yaml.Node {
+	for _, p := range path {
+		next := n
+		switch p := p.(type) {
+		case string:
+			_, next = find(n, p)
+		case int:
+			next = itemOf(n, p)
+		}
+		if next == nil {
+			break
+		}
+		n = next
+	}
+	return n
 }
 
 // inspectService finds the protocols that turn Linkerd's balancing off. Without any the proxy finds out by itself.

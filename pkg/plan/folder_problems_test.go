@@ -32,6 +32,12 @@ func TestProblemsOfFolders(t *testing.T) {
 			{encoderFile, "        command:\n        - jina\n", "        command: jina\n"}, {gatewayFile, "        - gateway\n", "        -\n"},
 		}, "", false},
 		{"duplicate_key", "flow-one", []edit{{encoderFile, "  replicas: 1\n", "  replicas: 1\n  replicas: 2\n"}}, "", false},
+		{"twice_in_a_list", "flow-one", []edit{
+			{encoderFile, "        - name: JINA_DEPLOYMENT_NAME\n", "        - name: POD_UID\n          value: x\n        - name: JINA_DEPLOYMENT_NAME\n"},
+			{encoderFile, "        - containerPort: 8080\n", "        - containerPort: 8080\n        - containerPort: 8080\n          protocol: TCP\n        - containerPort: 8080\n          protocol: UDP\n"},
+			{gatewayFile, "  ports:\n", "  ports:\n  - name: again\n    port: 8080\n"},
+			{gatewayFile, "      containers:\n", "      initContainers:\n      - name: a\n        image: b\n      - name: a\n        image: c\n        env: [{name: X}, {name: X}]\n      containers:\n"},
+		}, "", false},
 		{"no_yaml", "flow-one", []edit{{encoderFile, "  replicas: 1\n", "\treplicas: 1\n"}, {gatewayFile, "", "\x00"}, add("a: \xff\n")}, "", false},
 		{"odd_yaml", "flow-one", []edit{add("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: &d {x: *d}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: b}\ndata: {x: !!binary aGk=, y: !foo z, [k]: v}\n")}, "", false},
 		{"other_kinds", "flow-one", []edit{add("apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {token: hush}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n}\n---\n" +

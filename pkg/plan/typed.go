@@ -1,11 +1,7 @@
 package plan
 
 import (
-	"bytes"
-	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -37,42 +33,21 @@ func (c converter) typed(o *unstructured.Unstructured) (*typed.TypedValue, error
 // ownsExactly tells whether what FieldManager owns of the live object is exactly what is wanted: then applying it
 // again would change nothing, and needs no request.
 func (c converter) ownsExactly(live, wanted *unstructured.Unstructured) bool {
-	owned, ok := ownedFields(live)
-	if !ok {
+	owned := ownedFields(live)
+	if owned.Empty() {
 		return false
 	}
 	liveTyped, err := c.typed(live)
 	if err != nil {
 		return false
 	}
-	wantedTyped, err := c.typed(withAtomicDefaults(wanted))
+	wantedTyped, err := c.typed(canonical(wanted))
 	if err != nil {
 		return false
 	}
 	ours := liveTyped.ExtractItems(owned.Leaves(), typed.WithAppendKeyFields())
 	diff, err := ours.RemoveItems(identity).Compare(wantedTyped.RemoveItems(identity))
 	return err == nil && diff.IsSame()
-}
-
-// withAtomicDefaults fills in what the server sets inside a structure that is owned as a whole: there the default becomes part of what
-// we own. fieldRef is the one that Jina's objects have (core/v1 ObjectFieldSelector, structType atomic, apiVersion v1).
-func withAtomicDefaults(o *unstructured.Unstructured) *unstructured.Unstructured {
-	c := o.DeepCopy()
-	withClaimDefaults(c)
-	containers, _, _ := unstructured.NestedFieldNoCopy(c.Object, "spec", "template", "spec", "containers")
-	list, _ := containers.([]any)
-	for _, item := range list {
-		container, _ := item.(map[string]any)
-		env, _ := container["env"].([]any)
-		for _, v := range env {
-			variable, _ := v.(map[string]any)
-			ref, has, _ := unstructured.NestedFieldNoCopy(variable, "valueFrom", "fieldRef")
-			if fieldRef, ok := ref.(map[string]any); has && ok && fieldRef["apiVersion"] == nil {
-				fieldRef["apiVersion"] = "v1"
-			}
-		}
-	}
-	return c
 }
 
 func isOurs(m metav1.ManagedFieldsEntry) bool {
@@ -98,35 +73,35 @@ var serverSet = fieldpath.NewSet(
 	fieldpath.MakePathOrDie("metadata", "generation"), fieldpath.MakePathOrDie("metadata", "creationTimestamp"),
 	fieldpath.MakePathOrDie("metadata", "uid"), fieldpath.MakePathOrDie("status"))
 
-// diff lists the fields that differ between the live object and the one that a dry run of the apply returned.
-func (c converter) diff(live, applied *unstructured.Unstructured) []FieldChange {
-	a, errA := c.typed(live)
-	b, errB := c.typed(applied)
-	if errA != nil || errB != nil {
-		return []FieldChange{{Path: "", Ours: "cannot be compared field by field"}}
-	}
-	d, err := a.RemoveItems(serverSet).Compare(b.RemoveItems(serverSet))
+// difference is a value that two objects do not share.
+type difference struct {
+	path          fieldpath.Path
+	before, after any
+	had, has      bool
+}
+
+// differences lists what differs between the live object and another state of it, sorted by path: an added container is one.
+func (c converter) differences(live, other *unstructured.Unstructured) ([]difference, error) {
+	a, err := c.typed(live)
 	if err != nil {
-		return []FieldChange{{Path: "", Ours: "cannot be compared field by field"}}
+		return nil, err
 	}
-	var out []FieldChange
-	for path := range tops(d.Added.Union(d.Removed).Union(d.Modified)) {
-		change := FieldChange{Path: pathText(path)}
-		before, had := lookUp(live.Object, path)
-		after, has := lookUp(applied.Object, path)
-		masked := isSecretish(applied.GetKind(), path)
-		if had {
-			change.Live = valueText(before, masked)
-		}
-		if has {
-			change.Ours = valueText(after, masked)
-		}
-		if list, other, ok := stringLists(before, after); ok && !masked {
-			change.Live, change.Ours = without(list, other), without(other, list)
-		}
-		out = append(out, change)
+	b, err := c.typed(other)
+	if err != nil {
+		return nil, err
 	}
-	return out
+	compared, err := a.RemoveItems(serverSet).Compare(b.RemoveItems(serverSet))
+	if err != nil {
+		return nil, err
+	}
+	var out []difference
+	for path := range tops(compared.Added.Union(compared.Removed).Union(compared.Modified)) {
+		d := difference{path: path}
+		d.before, d.had = lookUp(live.Object, path)
+		d.after, d.has = lookUp(other.Object, path)
+		out = append(out, d)
+	}
+	return out, nil
 }
 
 // tops yields the paths of a set that have no ancestor in it, sorted: an added container is one change, not thirty.
@@ -199,120 +174,19 @@ func hasKey(item any, key value.FieldList) bool {
 	return true
 }
 
-// pathText writes a path as people do: spec.template.spec.containers[executor].image.
-func pathText(p fieldpath.Path) string {
-	var b strings.Builder
-	for _, e := range p {
-		switch {
-		case e.FieldName != nil && strings.ContainsAny(*e.FieldName, "./"):
-			fmt.Fprintf(&b, "[%s]", *e.FieldName)
-		case e.FieldName != nil:
-			if b.Len() > 0 {
-				b.WriteByte('.')
-			}
-			b.WriteString(*e.FieldName)
-		case e.Key != nil:
-			var parts []string
-			for _, f := range *e.Key {
-				text := fmt.Sprint(f.Value.Unstructured())
-				if len(*e.Key) > 1 {
-					text = f.Name + "=" + text
-				}
-				parts = append(parts, text)
-			}
-			fmt.Fprintf(&b, "[%s]", strings.Join(parts, ","))
-		default:
-			b.WriteString(e.String())
-		}
-	}
-	return b.String()
+// touches tells whether a path is in a set, or something below it.
+func touches(set *fieldpath.Set, path fieldpath.Path) bool {
+	return set.Has(path) || fieldOwner{set: set}.within(path)
 }
 
-// isSecretish tells whether the value at a path must not be shown: people put tokens into Jina's env, which becomes
-// ConfigMap data and environment variables.
-func isSecretish(kind string, path fieldpath.Path) bool {
-	var names []string
-	for _, e := range path {
-		if e.FieldName != nil {
-			names = append(names, *e.FieldName)
-		}
-	}
-	if kind == "ConfigMap" || kind == "Secret" {
-		return len(names) > 0 && (names[0] == "data" || names[0] == "binaryData" || names[0] == "stringData")
-	}
-	return slices.Contains(names, "env")
-}
-
-// Masked stands for a value that is not shown.
-const Masked = "***"
-
-func valueText(v any, masked bool) string {
-	if masked {
-		return Masked
-	}
-	if s, ok := v.(string); ok {
-		return s
-	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return fmt.Sprint(v)
-	}
-	return strings.TrimSpace(b.String())
-}
-
-func stringLists(a, b any) (x, y []string, ok bool) {
-	x, okA := asStrings(a)
-	y, okB := asStrings(b)
-	return x, y, okA && okB
-}
-
-func asStrings(v any) ([]string, bool) {
-	list, ok := v.([]any)
-	if !ok {
-		return nil, false
-	}
-	out := make([]string, 0, len(list))
-	for _, item := range list {
-		s, ok := item.(string)
-		if !ok {
-			return nil, false
-		}
-		out = append(out, s)
-	}
-	return out, true
-}
-
-// without lists the items of a that b lacks: of a long argument list only what changed is worth reading.
-func without(a, b []string) string {
-	rest := slices.Clone(b)
-	var out []string
-	for _, s := range a {
-		if i := slices.Index(rest, s); i >= 0 {
-			rest = slices.Delete(rest, i, i+1)
-			continue
-		}
-		out = append(out, s)
-	}
-	return strings.Join(out, " ")
-}
-
-// sameOwnership tells whether FieldManager owns the same fields in both.
-func sameOwnership(a, b *unstructured.Unstructured) bool {
-	x, _ := ownedFields(a)
-	y, _ := ownedFields(b)
-	return x.Equals(y)
-}
-
-// ownedFields are the fields that FieldManager owns; empty and false when it owns none, or they cannot be read.
-func ownedFields(o *unstructured.Unstructured) (*fieldpath.Set, bool) {
+// ownedFields are the fields that FieldManager owns; empty when it owns none, or they cannot be read.
+func ownedFields(o *unstructured.Unstructured) *fieldpath.Set {
 	// An unstructured object converts its managed fields at each call: ask once.
 	managed := o.GetManagedFields()
 	if i := slices.IndexFunc(managed, isOurs); i >= 0 {
 		if set, err := fieldSet(managed[i]); err == nil {
-			return set, true
+			return set
 		}
 	}
-	return &fieldpath.Set{}, false
+	return &fieldpath.Set{}
 }

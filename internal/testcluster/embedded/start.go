@@ -68,6 +68,7 @@ a start on the same directory goes on with the same objects, certificates, port 
 	f.DurationVar(&o.settings.ReadyDelay, "ready-delay", 0, "time until a pod is Ready that has no annotation sim.test/ready-after")
 	f.BoolVar(&o.settings.Linkerd, "linkerd", false, "install the stand-in for Linkerd: its injector works, its proxy does not exist")
 	f.BoolVar(&o.settings.Metrics, "metrics", false, "serve metrics.k8s.io from annotations, for autoscalers")
+	f.BoolVar(&o.settings.NoControllers, "no-controllers", false, "run etcd and the API server only: no controller, no scheduler, no node acts on what is stored")
 	f.StringVar(&o.settings.AuditLog, "audit-log", "", "write what clients ask the API server, as JSON lines, to this file (relative: in the state directory)")
 	return c
 }
@@ -82,6 +83,8 @@ func (o *startOptions) validate() error {
 		return fmt.Errorf("--ready-delay %s: must not be negative", o.settings.ReadyDelay)
 	case o.lifetime < 0:
 		return fmt.Errorf("--lifetime %s: must not be negative", o.lifetime)
+	case o.settings.NoControllers && (o.settings.Linkerd || o.settings.Metrics):
+		return errors.New("--no-controllers excludes --linkerd and --metrics: what they install would never run")
 	case o.detach && o.dir == "":
 		return errors.New("--detach needs --dir: `stop` finds the cluster by it")
 	case o.detach && o.stdin:
@@ -202,6 +205,9 @@ func (o *startOptions) merged(dir *statedir.Dir, given func(string) bool) (state
 	}
 	if given("metrics") {
 		s.Metrics = o.settings.Metrics
+	}
+	if given("no-controllers") {
+		s.NoControllers = o.settings.NoControllers
 	}
 	if given("audit-log") {
 		s.AuditLog = o.settings.AuditLog

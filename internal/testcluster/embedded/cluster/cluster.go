@@ -60,8 +60,8 @@ type Cluster struct {
 	stops []func() error
 }
 
-// Start runs a cluster on dir. It returns when the nodes are ready, all the settings ask for is installed, and the
-// settings with the chosen ports are saved in dir. What was started is stopped again when it fails or ctx ends before.
+// Start runs a cluster on dir. It returns when the nodes, if there are any, are ready, all the settings ask for is
+// installed, and the settings with the chosen ports are saved in dir. What was started is stopped again when it fails or ctx ends before.
 func Start(ctx context.Context, dir *statedir.Dir, settings statedir.Settings, progress Progress) (*Cluster, error) {
 	c := &Cluster{dir: dir, settings: settings, failures: make(chan error, 16)}
 	// Garbage collection is a sixth of the CPU time of a start; afterwards memory counts more.
@@ -122,6 +122,9 @@ func (c *Cluster) start(ctx context.Context, progress Progress) error {
 		return fmt.Errorf("kube-apiserver: %w", err)
 	}
 	progress("the API server is up on " + c.server)
+	if c.settings.NoControllers {
+		return install(ctx)
+	}
 	if err := c.startControllers(ctx); err != nil {
 		return err
 	}

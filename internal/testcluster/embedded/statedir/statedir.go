@@ -38,6 +38,9 @@ type Settings struct {
 	// Linkerd and Metrics say whether the stand-in injector and metrics.k8s.io are there.
 	Linkerd bool `json:"linkerd,omitempty"`
 	Metrics bool `json:"metrics,omitempty"`
+	// NoControllers leaves out the controller manager, the scheduler and the simulated nodes: nothing but the API server
+	// acts on what is stored.
+	NoControllers bool `json:"noControllers,omitempty"`
 	// AuditLog is a file; relative to the state directory; empty for none.
 	AuditLog string `json:"auditLog,omitempty"`
 }

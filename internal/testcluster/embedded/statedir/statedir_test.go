@@ -43,7 +43,7 @@ func TestSettingsOutliveTheProcess(t *testing.T) {
 	if _, found, err := d.Settings(); found || err != nil {
 		t.Errorf("settings of a new directory: %v, %v", found, err)
 	}
-	want := Settings{Port: 6443, InjectorPort: 1, MetricsPort: 2, Nodes: 3, ReadyDelay: time.Second, Linkerd: true, Metrics: true, AuditLog: "audit.log"}
+	want := Settings{Port: 6443, InjectorPort: 1, MetricsPort: 2, Nodes: 3, ReadyDelay: time.Second, Linkerd: true, Metrics: true, NoControllers: true, AuditLog: "audit.log"}
 	if err := errors.Join(d.Save(want), d.Close()); err != nil {
 		t.Fatal(err)
 	}

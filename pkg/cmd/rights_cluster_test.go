@@ -1,0 +1,163 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
+	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
+)
+
+// usedRight is a right that a request needed.
+type usedRight struct {
+	verb        string
+	resource    schema.GroupResource
+	subresource string
+	scope       meshcheck.Scope
+}
+
+func (u usedRight) String() string {
+	p := meshcheck.Permission{Group: u.resource.Group, Resource: u.resource.Resource, Subresource: u.subresource}
+	return fmt.Sprintf("%s %s in %s", u.verb, p.Target(), u.scope)
+}
+
+// rightsOf are what the API server asked its authorizer about a request.
+func rightsOf(e testcluster.Event) []usedRight {
+	u := usedRight{e.Verb, schema.GroupResource{Group: e.Group, Resource: e.Resource}, e.Subresource, meshcheck.ScopeNamespace}
+	switch {
+	case e.Group == "authorization.k8s.io":
+		u.scope = meshcheck.ScopeEveryone
+	case e.Namespace == "", e.Resource == "namespaces" && e.Verb == "create":
+		u.scope = meshcheck.ScopeCluster
+	case e.Namespace == "linkerd":
+		u.scope = meshcheck.ScopeMesh
+	}
+	if e.Verb == "patch" && e.Code == http.StatusCreated {
+		create := u
+		create.verb = "create"
+		return []usedRight{u, create}
+	}
+	return []usedRight{u}
+}
+
+// recorder runs commands as a user of its own and remembers which rights each used.
+type recorder struct {
+	cluster    *testcluster.Cluster
+	user       string
+	kubeconfig string
+	used       map[meshcheck.Command][]usedRight
+}
+
+func (r *recorder) run(t *testing.T, command meshcheck.Command, code int, args ...string) {
+	t.Helper()
+	events := func() []testcluster.Event {
+		return r.cluster.AuditEvents(t, func(e testcluster.Event) bool { return e.User == r.user })
+	}
+	before := len(events())
+	must(t, code, append([]string{string(command)}, append(args, "--kubeconfig", r.kubeconfig)...)...)
+	for _, e := range events()[before:] {
+		if e.Resource == "" {
+			if path, _, _ := strings.Cut(e.URI, "?"); path != "/version" && path != "/apis" {
+				t.Errorf("%s asks for %s, which the table does not allow for", command, path)
+			}
+			continue
+		}
+		for _, u := range rightsOf(e) {
+			if !slices.Contains(r.used[command], u) {
+				r.used[command] = append(r.used[command], u)
+			}
+		}
+	}
+}
+
+// TestTheTableOfRightsIsWhatTheCommandsUse holds pkg/meshcheck's table to the API server's audit log, in both directions.
+func TestTheTableOfRightsIsWhatTheCommandsUse(t *testing.T) {
+	c, admin, ns, _ := clusterForTest(t)
+	t.Setenv("JINA_K8S_STORAGE_CLASS_NAME", "simulated")
+	r := &recorder{cluster: c, user: "recorder-of-" + ns, used: map[meshcheck.Command][]usedRight{}}
+	r.kubeconfig = c.User(t, r.user, "system:masters")
+	file := flowFileIn(t, rightsFlow)
+
+	r.run(t, meshcheck.CommandCheck, codeOK, "-n", ns, "-f", file)
+	r.run(t, meshcheck.CommandPlan, codeOK, "-n", ns, "-f", file)
+	r.run(t, meshcheck.CommandUp, codeOK, "-n", ns, "-f", file)
+	r.run(t, meshcheck.CommandStatus, codeOK, "-n", ns)
+	r.run(t, meshcheck.CommandScale, codeOK, "-n", ns, "encoder", "store", "--replicas", "3")
+	if err := os.WriteFile(file, []byte(changedFlow()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, meshcheck.CommandPlan, codeOK, "-n", ns, "-f", file)
+	r.run(t, meshcheck.CommandUp, codeOK, "-n", ns, "-f", file, "--yes", "--recreate")
+	// Somebody has tidied up: down has to make the Lease that it works under.
+	if err := admin.CoordinationV1().Leases(ns).Delete(t.Context(), "jina-shop", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, meshcheck.CommandDown, codeOK, "-n", ns, "--yes")
+
+	made := ns + "-new"
+	t.Cleanup(func() {
+		if err := admin.CoreV1().Namespaces().Delete(context.WithoutCancel(t.Context()), made, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+	})
+	r.run(t, meshcheck.CommandUp, codeOK, "-n", made, "-f", file, "--create-namespace", "--mesh", "none", "--wait=false")
+
+	rights := meshcheck.Rights(usualKinds())
+	for _, row := range rights {
+		for _, u := range all(row) {
+			// The one review is for clusters whose authorizer cannot list rights.
+			if !r.someUsed(u) && u.resource.Resource != "selfsubjectaccessreviews" {
+				t.Errorf("the table has a right that no command used: %s", u)
+			}
+		}
+	}
+	for command, used := range r.used {
+		for _, u := range used {
+			if !slices.ContainsFunc(rights, func(row meshcheck.Right) bool { return row.Needs[command] != "" && gives(row, u) }) {
+				t.Errorf("%s used a right that is not in the table: %s", command, u)
+			}
+		}
+	}
+	for _, row := range rights {
+		for command, need := range row.Needs {
+			if need == meshcheck.NeedOptional {
+				continue // what is optional depends on how fast a rollout is; it is looked at below
+			}
+			for _, u := range all(row) {
+				if !slices.Contains(r.used[command], u) {
+					t.Errorf("the table says that %s needs a right (%s) that no request used: %s", command, need, u)
+				}
+			}
+		}
+	}
+}
+
+func (r *recorder) someUsed(u usedRight) bool {
+	for _, used := range r.used {
+		if slices.Contains(used, u) {
+			return true
+		}
+	}
+	return false
+}
+
+func gives(row meshcheck.Right, u usedRight) bool { return slices.Contains(all(row), u) }
+
+// all are the rights of a row of the table, one by one.
+func all(row meshcheck.Right) []usedRight {
+	var rights []usedRight
+	for _, resource := range row.Resources {
+		for _, verb := range row.Verbs {
+			rights = append(rights, usedRight{verb, resource, row.Subresource, row.Scope})
+		}
+	}
+	return rights
+}
