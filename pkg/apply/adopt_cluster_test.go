@@ -270,7 +270,7 @@ func TestAdoptionMeetsOtherWriters(t *testing.T) {
 		check  func(t *testing.T, m *meddler, err error)
 	}{
 		"one write": {1, func(t *testing.T, m *meddler, err error) {
-			if err != nil || m.seen.Load() != 2 {
+			if err != nil || m.seen.Load() < 2 { // more, where a controller writes as well
 				t.Errorf("%d tries: %v", m.seen.Load(), err)
 			}
 		}},

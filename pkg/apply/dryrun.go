@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -67,12 +66,13 @@ func (c *Client) dryRun(ctx context.Context, o plan.Object, force bool) (plan.An
 	}
 	if fields := immutableFields(err); fields != nil {
 		// What is refused at the same time for its own sake would be refused after a deletion too.
-		_, invalid := ask(underAnotherName(o.Unstructured), false)
+		standIn := underAnotherName(o.Unstructured)
+		_, invalid := ask(standIn, false)
 		switch {
 		case invalid == nil, isQuota(invalid):
 			answer.Immutable, err = fields, nil
 		default:
-			err = named(o.Ref(), invalid)
+			err = aboutItself(o.Unstructured, standIn, invalid)
 		}
 	}
 	if unknown := unknowable(err); unknown != "" {
@@ -104,15 +104,17 @@ func staysHeadless(wanted, applied *unstructured.Unstructured) bool {
 
 var clusterIP = fieldpath.NewSet(fieldpath.MakePathOrDie("spec", "clusterIP"))
 
-// named says which object an error of its stand-in is about.
-func named(ref plan.Ref, err error) error {
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			return fmt.Errorf("%s: %w", ref, err)
-		}
-		err = inner
-	}
+// standInError is what the API server says of an object that was tried under another name, about the object itself.
+type standInError struct {
+	err  error
+	text string
+}
+
+func (e *standInError) Error() string { return e.text }
+func (e *standInError) Unwrap() error { return e.err }
+
+func aboutItself(o, standIn *unstructured.Unstructured, err error) error {
+	return &standInError{err, strings.ReplaceAll(err.Error(), standIn.GetName(), o.GetName())}
 }
 
 // underAnotherName is a new object like the given one. What can be there only once in a cluster, addresses and node ports, is

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
@@ -72,6 +73,39 @@ func TestRefusalIsToldFromAFieldThatCannotChange(t *testing.T) {
 			}
 			if d := cmp.Diff(tc.immutable, answers[wanted.Ref()].Immutable); d != "" {
 				t.Error(d)
+			}
+		})
+	}
+}
+
+// TestEveryCauseOfARefusalHasToBeAnImmutableField shows C9 with answers that the API server of these tests does not give.
+func TestEveryCauseOfARefusalHasToBeAnImmutableField(t *testing.T) {
+	// In Kubernetes up to 1.36 the list of what may change is longer or shorter from version to version.
+	const old = "Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy' and 'minReadySeconds' are forbidden"
+	selector := metav1.StatusCause{Field: "spec.selector", Message: "Invalid value: {}: field is immutable"}
+	for _, tc := range []struct {
+		name, kind string
+		causes     []metav1.StatusCause
+		want       []string
+	}{
+		{"selector", "Deployment", []metav1.StatusCause{selector}, []string{"spec.selector"}},
+		{"selector of something else", "Job", []metav1.StatusCause{selector}, nil},
+		{"selector for another reason", "Deployment", []metav1.StatusCause{{Field: "spec.selector", Message: "Required value"}}, nil},
+		{"selector and something else", "Deployment", []metav1.StatusCause{selector, {Field: "spec.strategy", Message: "Invalid value"}}, nil},
+		{"old StatefulSet", "StatefulSet", []metav1.StatusCause{{Field: "spec", Message: old}}, []string{"spec"}},
+		{"old StatefulSet, another ban", "StatefulSet", []metav1.StatusCause{{Field: "spec", Message: "Forbidden: such things are forbidden"}}, nil},
+		{"doubled", "Service", []metav1.StatusCause{
+			{Field: "spec.clusterIPs[0]", Message: "Invalid value: []: primary clusterIP can not be unset"}, {Field: "spec.clusterIPs[0]", Message: "Invalid value: []: may not change once set"},
+		}, []string{"spec.clusterIPs[0]"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			err := &apierrors.StatusError{ErrStatus: metav1.Status{Reason: metav1.StatusReasonInvalid, Details: &metav1.StatusDetails{Kind: tc.kind, Causes: tc.causes}}}
+			if d := cmp.Diff(tc.want, immutableFields(err)); d != "" {
+				t.Error(d)
+			}
+			err.ErrStatus.Reason = metav1.StatusReasonConflict
+			if fields := immutableFields(err); fields != nil {
+				t.Errorf("a conflict: %v", fields)
 			}
 		})
 	}

@@ -145,3 +145,15 @@ func TestRequireNamesWhatIsMissing(t *testing.T) {
 		})
 	}
 }
+
+func TestWhyAReviewWasNotEvaluatedIsSaid(t *testing.T) {
+	s := &apiServer{answers: map[string]func(http.ResponseWriter, *http.Request){
+		rulesPath: rulesAnswer(authorizationv1.SubjectRulesReviewStatus{Incomplete: true}),
+		accessPath: document(map[string]any{"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+			"status": map[string]any{"allowed": false, "evaluationError": "the webhook does not answer"}}),
+	}}
+	err := Require(t.Context(), client(t, s).Reviews, "shop", []Permission{{Verb: "list", Resource: "pods"}})
+	if want := "the user may not list pods (the webhook does not answer)"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want …%s", err, want)
+	}
+}

@@ -90,7 +90,7 @@ func MigrateFields(o *unstructured.Unstructured, managers []string) ([]metav1.Ma
 		out = append(out, m)
 	}
 	if len(managed) == 0 {
-		whole, err := newConverter().typed(o)
+		whole, err := newConverter().typedLive(o)
 		if err != nil {
 			return nil, err
 		}
@@ -294,19 +294,19 @@ func strangerConflict(ref Ref, o *unstructured.Unstructured, p *provenance) *Con
 	if detail == "" {
 		return nil
 	}
-	c := &Conflict{Ref: ref, Owner: Owner{Manager: "nobody that it names"}, Detail: detail}
-	if managers := managersOf(o); managers != "" {
-		c.Owner.Manager = managers
-	}
-	return c
+	return &Conflict{Ref: ref, Owner: Owner{Manager: ownersName(o)}, Detail: detail}
 }
 
-func managersOf(o *unstructured.Unstructured) string {
+// ownersName is who has written an object that no mark names an owner of.
+func ownersName(o *unstructured.Unstructured) string {
 	var names []string
 	for _, m := range o.GetManagedFields() {
 		if m.Subresource == "" && !slices.Contains(names, m.Manager) {
 			names = append(names, m.Manager)
 		}
+	}
+	if len(names) == 0 {
+		return "nobody that it names"
 	}
 	return strings.Join(names, ", ")
 }
@@ -316,8 +316,7 @@ func (c *Comparison) adopt(e entry, found *unstructured.Unstructured) entry {
 	a := &adoption{found: found, migrate: managersToMigrate(found)}
 	live, err := migrated(found, a.migrate)
 	if err != nil {
-		e.unknown = "the owners of its fields cannot be read: " + err.Error()
-		e.live = found
+		e.stranger = unreadable(found, err)
 		return e
 	}
 	a.fields, e.adoption, e.live = ownedFields(live).Leaves().Size(), a, live
@@ -330,6 +329,11 @@ func (a *adoption) origin() string {
 		return "Jina's, and in no set yet"
 	}
 	return "made by " + strings.Join(a.migrate, " and ")
+}
+
+// unreadable is the conflict about an object that is Jina's and cannot be adopted all the same.
+func unreadable(o *unstructured.Unstructured, err error) *Conflict {
+	return &Conflict{Ref: RefOf(o), Owner: Owner{Manager: ownersName(o)}, Detail: "what adopting it would change cannot be told: " + err.Error()}
 }
 
 // reason is what a plan says about an adoption.
@@ -345,8 +349,8 @@ func (c *Comparison) decideAdoption(e entry, change Change) (Change, []Conflict)
 	wanted := canonical(e.object.Unstructured)
 	predicted, lost, err := c.types.predict(e.live, wanted)
 	if err != nil {
-		change.Action, change.Reason = Unknown, "what adopting it changes cannot be told: "+err.Error()
-		return change, nil
+		change.Action, change.Reason = Unknown, "what adopting it changes cannot be told"
+		return change, []Conflict{*unreadable(e.adoption.found, err)}
 	}
 	var conflicts []Conflict
 	for _, t := range lost {
@@ -354,8 +358,8 @@ func (c *Comparison) decideAdoption(e entry, change Change) (Change, []Conflict)
 	}
 	diffs, err := c.types.differences(e.adoption.found, e.afterwards(predicted))
 	if err != nil {
-		change.Action, change.Reason = Unknown, "what adopting it changes cannot be told: "+err.Error()
-		return change, nil
+		change.Action, change.Reason = Unknown, "what adopting it changes cannot be told"
+		return change, []Conflict{*unreadable(e.adoption.found, err)}
 	}
 	diffs = withDefaults(e.object.Unstructured, diffs)
 	change.Action, change.Migrate = Adopt, e.adoption.migrate

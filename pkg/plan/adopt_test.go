@@ -170,6 +170,7 @@ func TestWhoIsMigrated(t *testing.T) {
 		{"kubectl apply", []metav1.ManagedFieldsEntry{clientSide()}, []string{"kubectl-client-side-apply"}},
 		{"kubectl apply --server-side", []metav1.ManagedFieldsEntry{owned("kubectl", apply, "", imageOfExecutor)}, []string{"kubectl"}},
 		{"kubectl scale is not kubectl apply", []metav1.ManagedFieldsEntry{replicasBy("kubectl", update, "scale")}, nil},
+		{"a server-side apply through the scale subresource is not one of the object", []metav1.ManagedFieldsEntry{replicasBy("kubectl", apply, "scale")}, nil},
 		{"kubectl create and replace", []metav1.ManagedFieldsEntry{owned("kubectl-create", update, "", imageOfExecutor), owned("kubectl-replace", update, "", imageOfExecutor)}, []string{"kubectl-create", "kubectl-replace"}},
 		{"kubectl edit, patch and label", []metav1.ManagedFieldsEntry{owned("kubectl-edit", update, "", imageOfExecutor), owned("kubectl-patch", update, "", imageOfExecutor)}, nil},
 		{"whoever owns the last applied", []metav1.ManagedFieldsEntry{owned("terraform", update, "", lastApplied)}, []string{"terraform"}},
@@ -305,6 +306,17 @@ func TestDefaultsOfTheServerAreKnown(t *testing.T) {
 	} {
 		if got := defaultPullPolicy(image); got != want {
 			t.Errorf("%s: %s, want %s", image, got, want)
+		}
+	}
+}
+
+func TestObjectWhoseOwnersCannotBeReadIsNotAdopted(t *testing.T) {
+	broken := owned("kubectl", metav1.ManagedFieldsOperationApply, "", `{"f:spec":{"f:replicas":{}}}`)
+	broken.FieldsV1.SetRawBytes([]byte(`[1]`))
+	for _, found := range []*unstructured.Unstructured{stranger(t, broken), object(t, strings.Replace(exported, "containers:\n      - name: executor\n", "containers:\n      - name: [executor]\n", 1))} {
+		p := adoptOne(t, wantedOfExported, found, CompareOptions{})
+		if len(p.Conflicts) != 1 || p.Conflicts[0].Field != "" || p.Conflicts[0].Detail == "" {
+			t.Errorf("%+v\n%+v", p.Conflicts, p.Changes)
 		}
 	}
 }

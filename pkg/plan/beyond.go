@@ -17,7 +17,7 @@ func (c *Change) write(diffs []difference, owners []fieldOwner, wanted *unstruct
 	for _, d := range diffs {
 		path := pathText(d.path)
 		c.writes = append(c.writes, digestOf(path, d.before, d.after))
-		if path == replicasAnnotationPath && len(diffs) > 1 {
+		if len(diffs) > 1 && isReplicasRecord(path, d) {
 			continue
 		}
 		f := FieldChange{Path: path}
@@ -37,9 +37,14 @@ func (c *Change) write(diffs []difference, owners []fieldOwner, wanted *unstruct
 		// Its value may move: an autoscaler is at work.
 		c.writes = append(c.writes, "hand the replicas over")
 	}
-	if c.Replicas.Scale != nil {
-		c.writes = append(c.writes, fmt.Sprintf("scale to %d", *c.Replicas.Scale))
-	}
+}
+
+// isReplicasRecord tells whether nothing else than the annotation about replicas is written, with all annotations where it is the
+// only one.
+func isReplicasRecord(path string, d difference) bool {
+	annotations, _ := d.after.(map[string]any)
+	_, only := annotations[AnnotationReplicas]
+	return path == replicasAnnotationPath || path == "metadata.annotations" && !d.had && only && len(annotations) == 1
 }
 
 const replicasAnnotationPath = "metadata.annotations[" + AnnotationReplicas + "]"

@@ -82,8 +82,6 @@ type entry struct {
 	same     bool
 	stranger *Conflict
 	adoption *adoption
-	// unknown says why nothing can be decided.
-	unknown string
 }
 
 // Compare puts the objects, each labelled as a member of the set, beside the live state.
@@ -112,7 +110,10 @@ func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
 				e.object = o
 				return e
 			}
-			e = c.adopt(e, s)
+			if e = c.adopt(e, s); e.stranger != nil {
+				e.object = o
+				return e
+			}
 		}
 	}
 	leaving := ""
@@ -130,7 +131,7 @@ func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
 	if lost {
 		e.note = joined("the label of its set was taken away", e.note)
 	}
-	if e.live != nil && e.adoption == nil && e.unknown == "" {
+	if e.live != nil && e.adoption == nil {
 		e.same = e.replicas == (Replicas{}) && c.types.ownsExactly(e.live, e.object.Unstructured)
 	}
 	return e
@@ -184,7 +185,7 @@ func (c *Comparison) Undecided() []Question {
 	newKinds := map[string]bool{}
 	for _, e := range c.entries {
 		switch {
-		case e.stranger != nil || e.same || e.adoption != nil || e.unknown != "":
+		case e.stranger != nil || e.same || e.adoption != nil:
 		case e.live != nil:
 			out = append(out, Question{Object: e.object, Force: c.opts.Force || e.force})
 		case !newKinds[e.object.GetKind()]:
@@ -233,8 +234,6 @@ func (c *Comparison) decide(e entry, answer Answer, asked bool) (Change, []Confl
 	switch {
 	case c.noNamespace:
 		return unknown("the namespace does not exist yet")
-	case e.unknown != "":
-		return unknown(e.unknown)
 	case e.adoption != nil:
 		return c.decideAdoption(e, change)
 	case answer.Unknown != "":

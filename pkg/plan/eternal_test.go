@@ -135,3 +135,21 @@ func TestMemberWithoutItsLabelComesBack(t *testing.T) {
 		t.Errorf("another Flow's object is taken for ours: %+v", p)
 	}
 }
+
+// TestFieldsOfANewerServerAreNoChange has a live object with fields that this program's schema lacks.
+func TestFieldsOfANewerServerAreNoChange(t *testing.T) {
+	newer := strings.NewReplacer("  progressDeadlineSeconds: 600\n", "  progressDeadlineSeconds: 600\n  futureField: {a: 1}\n", "      restartPolicy: Always\n", "      restartPolicy: Always\n      futurePodField: x\n").Replace(liveDeployment)
+	if u := compareOne(t, wantedDeployment, newer).Undecided(); len(u) != 0 {
+		t.Error("an unchanged object is asked about")
+	}
+	wanted := strings.Replace(wantedDeployment, "image: a:1", "image: a:2", 1)
+	c := compareOne(t, wanted, newer)
+	p := c.Plan(map[Ref]Answer{c.Undecided()[0].Object.Ref(): {Object: object(t, strings.Replace(newer, "image: a:1", "image: a:2", 1))}})
+	if want := "spec.template.spec.containers[executor].image: \"a:1\" -> \"a:2\", kubectl-jina, " + reasonChanged + "\n"; fieldLines(p.Changes[0]) != want {
+		t.Errorf("%s, want %s", fieldLines(p.Changes[0]), want)
+	}
+	misspelt := strings.Replace(wantedDeployment, "  replicas: 2\n", "  replicas: 2\n  replicass: 2\n", 1)
+	if n := len(compareOne(t, misspelt, liveDeployment).Undecided()); n != 1 {
+		t.Error("a misspelt field of ours is kept from the server")
+	}
+}

@@ -153,7 +153,7 @@ func (v oneVersion) IsMissingVersionError(err error) bool { return errors.Is(err
 // the object as it would be, and the fields that would be taken from others, which without force is refused. Fields that
 // we owned and want no longer are gone from it unless somebody else owns them.
 func (c converter) predict(live, wanted *unstructured.Unstructured) (*unstructured.Unstructured, []taken, error) {
-	liveTyped, err := c.typed(live)
+	liveTyped, err := c.typedLive(live)
 	if err != nil {
 		return nil, nil, err
 	}

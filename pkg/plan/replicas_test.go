@@ -56,6 +56,8 @@ func TestReplicasAreDecidedRowByRow(t *testing.T) {
 		{name: "applied by another tool", file: 3, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy("platform-team", apply, "")},
 			note: "replicas stay 5, set by platform-team (the file says 3)"},
 		{name: "nobody's, by default", file: 3, live: 1, sends: 3},
+		{name: "scaled to 0, from where on the server keeps no owner, and up again", file: 2, recorded: "2", live: 5, note: "replicas stay 5, scaled by somebody (the file says 2)"},
+		{name: "scaled to 0 and to 1", file: 2, recorded: "2", live: 1, note: "replicas stay 1, scaled by somebody (the file says 2)"},
 
 		{name: "an autoscaler owns them", file: 2, recorded: "2", live: 7, owners: []metav1.ManagedFieldsEntry{replicasBy("kube-controller-manager", update, "scale")}, scaler: hpa,
 			note: "replicas stay 7: HorizontalPodAutoscaler/enc scales it (the file says 2)"},
@@ -203,6 +205,11 @@ func TestReplicasThatChangeByScalingAloneAreAnUpdateWithThatField(t *testing.T) 
 
 func TestResetTakesReplicasAndNothingElse(t *testing.T) {
 	kubectl := replicasBy("kubectl", metav1.ManagedFieldsOperationUpdate, "scale")
+	o := Object{Unstructured: object(t, wantedDeployment)}
+	asked := Compare([]Object{o}, Live{Members: map[Ref]*unstructured.Unstructured{o.Ref(): scaled(t, 5, false, kubectl)}}, CompareOptions{ResetReplicas: true}).Undecided()
+	if len(asked) != 1 || !asked[0].Force {
+		t.Errorf("the server is asked %+v, want one dry run that may use force", asked)
+	}
 	p := planOf(t, wantedDeployment, scaled(t, 5, false, kubectl), nil, CompareOptions{ResetReplicas: true})
 	c := p.Changes[0]
 	if c.Action != Update || !c.Replicas.Reset || len(p.Conflicts) != 0 {

@@ -5,6 +5,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/client-go/applyconfigurations"
 	"k8s.io/client-go/kubernetes/scheme"
@@ -30,6 +31,27 @@ func (c converter) typed(o *unstructured.Unstructured) (*typed.TypedValue, error
 	return c.deduced.ObjectToTyped(o, typed.AllowDuplicates)
 }
 
+// typedLive is typed for what a server has: one that is newer than this program may know more fields of a kind, which are left
+// out. In what is wanted an unknown field is a mistake, which the server refuses.
+func (c converter) typedLive(o *unstructured.Unstructured) (*typed.TypedValue, error) {
+	v, err := c.typed(o)
+	if err == nil || !scheme.Scheme.Recognizes(o.GroupVersionKind()) {
+		return v, err
+	}
+	known, knownErr := scheme.Scheme.New(o.GroupVersionKind())
+	if knownErr == nil {
+		knownErr = runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, known)
+	}
+	if knownErr != nil {
+		return nil, err
+	}
+	fields, knownErr := runtime.DefaultUnstructuredConverter.ToUnstructured(known)
+	if knownErr != nil {
+		return nil, err
+	}
+	return c.typed(&unstructured.Unstructured{Object: fields})
+}
+
 // ownsExactly tells whether what FieldManager owns of the live object is exactly what is wanted: then applying it
 // again would change nothing, and needs no request.
 func (c converter) ownsExactly(live, wanted *unstructured.Unstructured) bool {
@@ -37,7 +59,7 @@ func (c converter) ownsExactly(live, wanted *unstructured.Unstructured) bool {
 	if owned.Empty() {
 		return false
 	}
-	liveTyped, err := c.typed(live)
+	liveTyped, err := c.typedLive(live)
 	if err != nil {
 		return false
 	}
@@ -82,11 +104,11 @@ type difference struct {
 
 // differences lists what differs between the live object and another state of it, sorted by path: an added container is one.
 func (c converter) differences(live, other *unstructured.Unstructured) ([]difference, error) {
-	a, err := c.typed(live)
+	a, err := c.typedLive(live)
 	if err != nil {
 		return nil, err
 	}
-	b, err := c.typed(other)
+	b, err := c.typedLive(other)
 	if err != nil {
 		return nil, err
 	}
