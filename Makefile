@@ -16,7 +16,7 @@ RELEASE_ENV := CGO_ENABLED=0
 RELEASE_FLAGS := -trimpath -buildvcs=false
 
 .PHONY: help build install test demo lint fmt-check vet staticcheck vulncheck release-snapshot e2e \
-	conformance conformance-sample soak bench-export clean
+	conformance conformance-sample soak soak-faults bench bench-export clean
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-17s %s\n' "$$t" "$$d"; done
@@ -39,7 +39,7 @@ demo: build ## a Flow on an embedded cluster, from YAML to running
 lint: fmt-check vet staticcheck ## formatting, vet, staticcheck
 
 fmt-check: ## all Go code is as gofmt writes it
-	@files="$$(gofmt -l cmd e2e internal pkg)"; test -z "$$files" || { echo "not formatted (gofmt -w does it):"; echo "$$files"; exit 1; }
+	@files="$$(gofmt -l bench cmd e2e internal pkg)"; test -z "$$files" || { echo "not formatted (gofmt -w does it):"; echo "$$files"; exit 1; }
 
 vet: ## go vet for linux, darwin and windows, the e2e tests included
 	@for os in linux darwin windows; do \
@@ -47,6 +47,7 @@ vet: ## go vet for linux, darwin and windows, the e2e tests included
 		GOOS=$$os $(RELEASE_ENV) $(GO) vet -trimpath -tags e2e ./... || exit 1; \
 	done
 	cd $(EMBEDDED) && $(GO) vet ./...
+	cd bench && $(GO) vet ./...
 
 staticcheck: $(TOOLS)/staticcheck ## staticcheck, with the checks of staticcheck.conf
 	$(RELEASE_ENV) GOFLAGS='$(RELEASE_FLAGS)' $(TOOLS)/staticcheck -tags e2e ./...
@@ -81,11 +82,28 @@ conformance: $(VENV)/ready ## every stored case, made again by the real Jina and
 soak: $(VENV)/ready ## random Flows through the real Jina and through ours, until N=2000 from SEED=1 on agree
 	$(GO) run ./conformance soak -seed $(SEED) -n $(N)
 
+# Every number here has a small one of its own in `make test`.
+KILL_POINTS ?= 200
+KILL_SEED ?= 1
+
+soak-faults: ## runs of the plugin killed at KILL_POINTS=200 requests from KILL_SEED=1 on, interrupted, and against a flaky API server
+	KILL_POINTS=$(KILL_POINTS) KILL_SEED=$(KILL_SEED) SIGNAL_POINTS=100 FLAKY_SEEDS=20 TOGETHER_ROUNDS=40 \
+		$(GO) run ./internal/testcluster/cmd/testenv -- $(GO) test -count=1 -timeout 3h -v ./internal/faults
+
 conformance-sample: $(VENV)/ready ## writes the random Flows with Jina's output that `make test` reads
 	$(GO) run ./conformance sample -seed $(SEED)
 
 bench-export: build $(VENV)/ready ## time and memory of `export`, side by side with the real Jina
 	$(GO) run ./conformance bench -plugin bin/kubectl-jina$(EXE)
+
+# Other tools with the same objects on the same cluster. BENCH_FLAGS=-strict makes a missed bar an error; see docs/performance.md.
+BENCH := .cache/bench
+BENCH_N ?= 10,100,1000
+BENCH_FLAGS ?=
+
+bench: build ## `up` beside a bare loop, kubectl and Helm 4 on an embedded cluster, for BENCH_N=10,100,1000 executors
+	cd bench && $(GO) build -ldflags '-s -w' -o $(CURDIR)/$(BENCH)/ . ./cmd/...
+	$(BENCH)/bench$(EXE) -n $(BENCH_N) -plugin bin/kubectl-jina$(EXE) -tools $(BENCH) -json $(BENCH)/results.json $(BENCH_FLAGS)
 
 $(VENV)/ready: conformance/requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "the real Jina needs Python 3.11, and $(PYTHON) is not installed; PYTHON=COMMAND takes another one"; exit 1; }

@@ -48,6 +48,7 @@ func usageErrorf(format string, args ...any) error {
 func exitCode(err error) int {
 	var coded *exitError
 	var conflict *apply.ConflictError
+	var replaced *apply.ReplacedError
 	var check *meshcheck.FailedError
 	var failed *rollout.FailedError
 	var timeout *rollout.TimeoutError
@@ -60,7 +61,7 @@ func exitCode(err error) int {
 		return codeInterrupted
 	case flow.IsInvalid(err):
 		return codeUsage
-	case errors.As(err, &conflict):
+	case errors.As(err, &conflict), errors.As(err, &replaced):
 		return codeConflict
 	case errors.As(err, &check):
 		return codePreflight

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -24,6 +25,8 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 	defer stop()
 	// A second signal is not caught: it ends the process at once, should the first have no effect.
 	defer context.AfterFunc(ctx, stop)()
+	// client-go logs what it then returns as an error too, in words that are no user's.
+	ctx = logr.NewContext(ctx, logr.Discard())
 	root := New(streams)
 	root.SetArgs(args)
 	err := interrupted(ctx, root.ExecuteContext(ctx), "")
