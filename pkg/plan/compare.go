@@ -2,9 +2,11 @@ package plan
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -93,8 +95,27 @@ func Compare(objects []Object, live Live, opts CompareOptions) *Comparison {
 		wanted[o.Ref()] = true
 		c.entries = append(c.entries, c.compare(o, live, proof))
 	}
+	c.compareOwned()
 	c.compareRest(live, wanted)
 	return c
+}
+
+// compareOwned decides which objects are as they should be. That is most of what an unchanged Flow costs here, so it uses all
+// processors; the objects do not depend on each other.
+func (c *Comparison) compareOwned() {
+	var g errgroup.Group
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range c.entries {
+		e := &c.entries[i]
+		if e.live == nil || e.stranger != nil || e.adoption != nil || e.replicas != (Replicas{}) {
+			continue
+		}
+		g.Go(func() error {
+			e.same = c.types.ownsExactly(e.live, e.object.Unstructured)
+			return nil
+		})
+	}
+	_ = g.Wait() // none of them fails
 }
 
 func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
@@ -130,9 +151,6 @@ func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
 	e.note = joined(leaving, e.note)
 	if lost {
 		e.note = joined("the label of its set was taken away", e.note)
-	}
-	if e.live != nil && e.adoption == nil {
-		e.same = e.replicas == (Replicas{}) && c.types.ownsExactly(e.live, e.object.Unstructured)
 	}
 	return e
 }
