@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -48,12 +49,26 @@ func (c *Client) Scale(ctx context.Context, workload *unstructured.Unstructured,
 	}
 	_, err = r.Patch(ctx, ref.Name, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: plan.ScaleFieldManager}, "scale")
 	if apierrors.IsInvalid(err) {
+		if scaled(ctx, r, workload, replicas) {
+			return nil
+		}
 		return fmt.Errorf("%s was replaced or scaled by somebody else in this moment: nothing was changed; run the command again (%w)", ref, err)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", ref, err)
 	}
 	return nil
+}
+
+// scaled tells whether a workload that failed the tests of the patch has the wanted replicas already: the patch was carried out,
+// its answer was lost, and it was sent again. Somebody else who has scaled to the same in this moment did no harm either.
+func scaled(ctx context.Context, r dynamic.ResourceInterface, workload *unstructured.Unstructured, replicas int32) bool {
+	now, err := look(ctx, r, plan.RefOf(workload))
+	if err != nil || now.GetUID() != workload.GetUID() {
+		return false
+	}
+	n, _, err := unstructured.NestedInt64(now.Object, "spec", "replicas")
+	return err == nil && n == int64(replicas)
 }
 
 func testReplicas(n int32) map[string]any {
