@@ -28,6 +28,13 @@ type State struct {
 	Parent *Parent
 }
 
+// Planned drops what a plan does not need any more once it is made: all objects but those that are being deleted. Of a large
+// Flow that is most of the memory.
+func (s *State) Planned() {
+	maps.DeleteFunc(s.Members, func(_ plan.Ref, o *unstructured.Unstructured) bool { return o.GetDeletionTimestamp() == nil })
+	s.Strangers = nil
+}
+
 // Read returns the live state of a Flow: its apply set's members, whatever else has the name of one of the objects, and what
 // scales its workloads by itself. It sends one LIST a kind for the members, another one a kind that has an object which is
 // not among them, and two for autoscalers, so the number of requests does not grow with the Flow.

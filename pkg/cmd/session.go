@@ -105,6 +105,7 @@ func (s *session) compare(ctx context.Context, file *flowFile, opts plan.Compare
 		return nil, explain(err)
 	}
 	c.plan, c.leaving = beside.Plan(answers), beside.Leaving()
+	c.state.Planned()
 	return c, nil
 }
 

@@ -71,7 +71,7 @@ type Change struct {
 	Reason string
 	// Object is what is applied; nil for a prune.
 	Object *Object
-	// Live is the object as the plan saw it; nil when there is none.
+	// Live is the object as the plan saw it; nil when there is none, and when nothing is written.
 	Live *unstructured.Unstructured
 	// UID and Generation of the live object; empty when there is none.
 	UID        types.UID

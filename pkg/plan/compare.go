@@ -227,6 +227,9 @@ func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
 		if change.Action != Keep && e.object.Note != "" {
 			change.Reason = joined(change.Reason, e.object.Note)
 		}
+		if change.Action == Keep {
+			change.Live = nil // nobody needs it any more, and it is large
+		}
 		p.Conflicts = append(p.Conflicts, conflicts...)
 		p.Changes = append(p.Changes, change)
 	}

@@ -155,6 +155,7 @@ func TestAnswersThatMayChangeAreAskedForAgain(t *testing.T) {
 		{400, metav1.StatusReasonBadRequest, "bad", false},
 		{401, metav1.StatusReasonUnauthorized, "Unauthorized", false},
 		{403, metav1.StatusReasonForbidden, "exceeded quota", false},
+		{500, metav1.StatusReasonInternalError, `failed to create typed patch object (ns/x; /v1, Kind=Service): .spec.prots: field not declared in schema`, false},
 		{404, metav1.StatusReasonNotFound, "not found", false},
 		{422, metav1.StatusReasonInvalid, "spec.selector: field is immutable", false},
 		{501, metav1.StatusReasonUnknown, "", false},

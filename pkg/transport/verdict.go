@@ -29,6 +29,10 @@ type verdict struct {
 // disagreement about the object.
 var quotaConflict = []byte("Operation cannot be fulfilled on resourcequotas")
 
+// unknownField is in the API server's answer to an apply with a field that the kind does not have: a 500 that stays one
+// (k8s.io/apimachinery/pkg/util/managedfields/internal/structuredmerge.go).
+var unknownField = []byte("failed to create typed patch object")
+
 // judge says whether to try again, and why.
 func (c *call) judge(resp *http.Response, err error) verdict {
 	if err != nil {
@@ -37,7 +41,7 @@ func (c *call) judge(resp *http.Response, err error) verdict {
 	v := verdict{status: resp.StatusCode}
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		v.again = true
+		v.again = !bytes.Contains(bytesOf(resp), unknownField)
 		v.after = retryAfter(resp.Header.Get("Retry-After"), c.pace.now())
 	case http.StatusConflict:
 		v.again = bytes.Contains(bytesOf(resp), quotaConflict)
