@@ -30,8 +30,6 @@ type Event struct {
 type Result struct {
 	// Generations that the objects have now, also those that needed no write.
 	Generations map[plan.Ref]int64
-	// Written counts the objects that were applied.
-	Written int
 }
 
 // PartialError says that carrying out a plan stopped before its end.

@@ -18,8 +18,6 @@ var (
 	scaledObjects = schema.GroupVersionResource{Group: "keda.sh", Version: "v1alpha1", Resource: "scaledobjects"}
 )
 
-func isWorkload(k schema.GroupKind) bool { return k.Group == "apps" }
-
 // Autoscalers are what scales the workloads of a namespace by itself, by their targets. Where the user may not list them,
 // unread says so, and what follows. KEDA's ScaledObjects are read for their names' and their limits' sake: what KEDA scales has a
 // HorizontalPodAutoscaler too, once it runs.

@@ -76,14 +76,8 @@ func (c *Client) Down(ctx context.Context, set Set, state State, members []plan.
 	if err := c.delete(ctx, members, emit); err != nil {
 		return nil, err
 	}
-	going := refsOf(members)
-	for ref, o := range state.Members {
-		if o.GetDeletionTimestamp() != nil {
-			going = append(going, ref)
-		}
-	}
 	if wait {
-		if err := c.WaitGone(ctx, set, going); err != nil {
+		if err := c.WaitGone(ctx, set, slices.Concat(refsOf(members), state.going())); err != nil {
 			return nil, err
 		}
 	}

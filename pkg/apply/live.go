@@ -35,6 +35,17 @@ func (s *State) Planned() {
 	s.Strangers = nil
 }
 
+// going are the members that are being deleted.
+func (s State) going() []plan.Ref {
+	var refs []plan.Ref
+	for ref, o := range s.Members {
+		if o.GetDeletionTimestamp() != nil {
+			refs = append(refs, ref)
+		}
+	}
+	return refs
+}
+
 // Read returns the live state of a Flow: its apply set's members, whatever else has the name of one of the objects, and what
 // scales its workloads by itself. It sends one LIST a kind for the members, another one a kind that has an object which is
 // not among them, and two for autoscalers, so the number of requests does not grow with the Flow.
@@ -59,7 +70,7 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (Stat
 	if parent == nil && len(objects) > 0 {
 		g.Go(func() error { return r.readNamespace(gctx) })
 	}
-	if len(objects) > 0 && slices.ContainsFunc(kinds, isWorkload) {
+	if len(objects) > 0 && slices.ContainsFunc(kinds, plan.IsWorkload) {
 		g.Go(func() error { return r.readAutoscalers(gctx) })
 	}
 	for _, k := range kinds {

@@ -29,10 +29,8 @@ func (c *Client) Prune(ctx context.Context, set Set, state State, p plan.Plan, o
 	if state.Parent != nil {
 		before = state.Parent.Kinds
 	}
-	for ref, o := range state.Members {
-		if o.GetDeletionTimestamp() != nil {
-			kinds = append(kinds, ref.GroupVersionKind().GroupKind()) // it may stay for long
-		}
+	for _, ref := range state.going() {
+		kinds = append(kinds, ref.GroupVersionKind().GroupKind()) // it may stay for long
 	}
 	for _, k := range before {
 		if k == namespaceKind {
@@ -54,6 +52,16 @@ func (c *Client) Prune(ctx context.Context, set Set, state State, p plan.Plan, o
 	return c.writeParent(ctx, set, nil, kinds, opts.Record)
 }
 
+// deleteOne deletes an object if it is still the one of the plan. The error is the API server's own.
+func (c *Client) deleteOne(ctx context.Context, ch plan.Change) error {
+	r, err := c.resource(ch.Ref)
+	if err != nil {
+		return err
+	}
+	uid, policy := ch.UID, propagation(ch)
+	return r.Delete(ctx, ch.Ref.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy})
+}
+
 // delete removes objects with a UID precondition; one that is gone already is fine.
 func (c *Client) delete(ctx context.Context, changes []plan.Change, emit func(Event)) error {
 	var mu sync.Mutex
@@ -61,13 +69,7 @@ func (c *Client) delete(ctx context.Context, changes []plan.Change, emit func(Ev
 	g.SetLimit(parallel)
 	for _, ch := range changes {
 		g.Go(func() error {
-			r, err := c.resource(ch.Ref)
-			if err != nil {
-				return err
-			}
-			uid, policy := ch.UID, propagation(ch)
-			err = r.Delete(gctx, ch.Ref.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy})
-			if err != nil && !isGone(err) {
+			if err := c.deleteOne(gctx, ch); err != nil && !isGone(err) {
 				return fmt.Errorf("%s: %w", ch.Ref, err)
 			}
 			mu.Lock()

@@ -164,9 +164,7 @@ func (c *Client) remove(ctx context.Context, ch plan.Change) error {
 	if err != nil {
 		return err
 	}
-	policy := propagation(ch)
-	uid := ch.UID
-	err = r.Delete(ctx, ch.Ref.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &policy})
+	err = c.deleteOne(ctx, ch)
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -214,7 +212,7 @@ func propagation(ch plan.Change) metav1.DeletionPropagation {
 	switch {
 	case ch.KeepPods:
 		return metav1.DeletePropagationOrphan
-	case isWorkload(ch.Ref.GroupVersionKind().GroupKind()):
+	case plan.IsWorkload(ch.Ref.GroupVersionKind().GroupKind()):
 		return metav1.DeletePropagationForeground
 	default:
 		return metav1.DeletePropagationBackground

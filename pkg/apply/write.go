@@ -87,7 +87,6 @@ func (w *writer) finish(ch plan.Change, o *unstructured.Unstructured) {
 	defer w.mu.Unlock()
 	w.done[ch.Ref] = true
 	w.result.Generations[ch.Ref] = o.GetGeneration()
-	w.result.Written++
 	w.emit(Event{Ref: ch.Ref, Part: ch.Part, Action: ch.Action})
 }
 

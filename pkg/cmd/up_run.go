@@ -104,7 +104,7 @@ func (o *upOptions) deadline(file *flowFile) time.Duration {
 	return plan.StartupBudget(file.Objects)
 }
 
-// withDeadline runs a wait for objects to be gone.
+// withDeadline runs a step within the deadline; when that ends it the error says so.
 func (o *upOptions) withDeadline(ctx context.Context, file *flowFile, wait func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, o.deadline(file))
 	defer cancel()
@@ -128,7 +128,7 @@ func (o *upOptions) mayGoOn(ctx context.Context, s *session, file *flowFile, c *
 		dropped = droppedOptions(c.state.Parent.Options(), file.Recorded)
 	}
 	ask := func(ctx context.Context, question, instead string) error {
-		return confirm(ctx, o.IOStreams, o.consent.yes, question, instead)
+		return confirm(ctx, o.IOStreams, false, question, instead)
 	}
 	return o.consent.seek(ctx, ask, c.plan, dropped)
 }
@@ -185,7 +185,7 @@ func (o *upOptions) follow(ctx context.Context, s *session, file *flowFile, p pl
 	timeout := o.deadline(file)
 	var targets []rollout.Target
 	for _, c := range p.Changes {
-		if c.Object != nil && isWorkload(c.Ref.Kind) {
+		if c.Object != nil && plan.IsWorkload(c.Ref.GroupVersionKind().GroupKind()) {
 			targets = append(targets, rollout.Target{Part: c.Part, Ref: c.Ref, MinGeneration: result.Generations[c.Ref]})
 		}
 	}
@@ -197,5 +197,3 @@ func (o *upOptions) follow(ctx context.Context, s *session, file *flowFile, p pl
 	}
 	return explain(err)
 }
-
-func isWorkload(kind string) bool { return kind == "Deployment" || kind == "StatefulSet" }

@@ -6,6 +6,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // canonical is a copy of an object as the API server would write it where that is no matter of admission: quantities in
@@ -39,10 +40,13 @@ func canonical(o *unstructured.Unstructured) *unstructured.Unstructured {
 	return c
 }
 
-// isWorkload tells whether an object runs a Flow's pods.
+// IsWorkload tells whether objects of a kind run a Flow's pods.
+func IsWorkload(k schema.GroupKind) bool {
+	return k.Group == "apps" && (k.Kind == "Deployment" || k.Kind == "StatefulSet")
+}
+
 func isWorkload(o *unstructured.Unstructured) bool {
-	gvk := o.GroupVersionKind()
-	return gvk.Group == "apps" && (gvk.Kind == "Deployment" || gvk.Kind == "StatefulSet")
+	return IsWorkload(o.GroupVersionKind().GroupKind())
 }
 
 // podContainers are the containers of a workload's pods, the initial ones first.
