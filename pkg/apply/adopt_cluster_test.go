@@ -241,7 +241,7 @@ func TestStrangersServiceIsNotAdopted(t *testing.T) {
 	if _, err := f.Run(t.Context(), f.set, state, p, Options{Force: true}, func(Event) { t.Error("something was written") }); err == nil {
 		t.Error("no error")
 	}
-	if now, err := f.Read(t.Context(), f.set, nil); err != nil || now.Parent != nil {
+	if now, err := f.Read(t.Context(), f.set, nil, plan.CompareOptions{}); err != nil || now.Parent != nil {
 		t.Errorf("there is a parent, %v", err)
 	}
 }

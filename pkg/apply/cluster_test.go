@@ -44,7 +44,7 @@ func clientFor(t *testing.T, config *rest.Config) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &Client{Dynamic: dyn, Leases: typed.CoordinationV1()}
+	return &Client{Dynamic: dyn, REST: typed.Discovery().RESTClient(), Leases: typed.CoordinationV1()}
 }
 
 // object makes an object of the fixture's namespace from YAML.
@@ -73,11 +73,12 @@ func (f fixture) configMaps(t *testing.T, n int) []plan.Object {
 
 func (f fixture) plan(t *testing.T, objects []plan.Object) (State, plan.Plan) {
 	t.Helper()
-	state, err := f.Read(t.Context(), f.set, objects)
+	objects = f.set.Label(objects)
+	state, err := f.Read(t.Context(), f.set, objects, plan.CompareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := plan.Compare(f.set.Label(objects), state.Live, plan.CompareOptions{})
+	c := plan.Compare(objects, state.Live, plan.CompareOptions{})
 	answers, err := f.DryRun(t.Context(), c.Undecided())
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +116,7 @@ func TestInterruptedRunSaysWhatWasAppliedAndCanBeContinued(t *testing.T) {
 	if len(partial.Applied) < 5 || len(partial.NotApplied) == 0 {
 		t.Errorf("%d applied, %d not applied", len(partial.Applied), len(partial.NotApplied))
 	}
-	now, err := f.Read(t.Context(), f.set, objects)
+	now, err := f.Read(t.Context(), f.set, objects, plan.CompareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestParentListsEveryKindBeforeTheFirstObject(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	_, _ = f.Run(ctx, f.set, state, p, Options{Record: Record{Graph: `{"a":["gateway"]}`}}, func(Event) { cancel() })
-	now, err := f.Read(t.Context(), f.set, nil)
+	now, err := f.Read(t.Context(), f.set, nil, plan.CompareOptions{})
 	if err != nil || now.Parent == nil {
 		t.Fatalf("no parent: %v", err)
 	}
@@ -210,7 +211,7 @@ func TestPruneWritesTheExactKinds(t *testing.T) {
 	if err := f.Prune(t.Context(), f.set, state, p, Options{}, func(Event) {}); err != nil {
 		t.Fatal(err)
 	}
-	now, err := f.Read(t.Context(), f.set, nil)
+	now, err := f.Read(t.Context(), f.set, nil, plan.CompareOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +227,7 @@ func TestDryRunStoresNothing(t *testing.T) {
 	if err != nil || len(answers) != 2 {
 		t.Fatalf("%v, %v", answers, err)
 	}
-	if now, err := f.Read(t.Context(), f.set, objects); err != nil || len(now.Members) > 0 || now.Parent != nil {
+	if now, err := f.Read(t.Context(), f.set, objects, plan.CompareOptions{}); err != nil || len(now.Members) > 0 || now.Parent != nil {
 		t.Errorf("%d members, %v", len(now.Members), err)
 	}
 }
@@ -294,7 +295,7 @@ func TestSecondSetDoesNotTakeTheFirstOnesObjects(t *testing.T) {
 	if !errors.As(err, &conflict) {
 		t.Fatalf("error %v", err)
 	}
-	if now, err := other.Read(t.Context(), other.set, nil); err != nil || now.Parent != nil {
+	if now, err := other.Read(t.Context(), other.set, nil, plan.CompareOptions{}); err != nil || now.Parent != nil {
 		t.Errorf("the second set has a parent: %v", err)
 	}
 	if _, _, err := other.Members(t.Context(), other.set); err == nil {
@@ -317,7 +318,7 @@ func TestWaitGoneEndsWithItsContext(t *testing.T) {
 	if !errors.As(err, &still) || len(still.Refs) != 1 || still.Refs[0].Name != "held" {
 		t.Fatalf("error %v", err)
 	}
-	if now, err := f.Read(t.Context(), f.set, nil); err != nil || now.Parent == nil {
+	if now, err := f.Read(t.Context(), f.set, nil, plan.CompareOptions{}); err != nil || now.Parent == nil {
 		t.Errorf("the parent is gone before the members: %v", err)
 	}
 	// Let it go, for the namespace's sake.
@@ -334,7 +335,7 @@ func TestReadSendsAConstantNumberOfRequests(t *testing.T) {
 		config := c.Config()
 		config.Wrap(counting(&requests))
 		f := fixture{clientFor(t, config), Set{Flow: "f", Namespace: c.Namespace(t), Version: "v1"}}
-		if _, err := f.Read(t.Context(), f.set, f.configMaps(t, n)); err != nil {
+		if _, err := f.Read(t.Context(), f.set, f.configMaps(t, n), plan.CompareOptions{}); err != nil {
 			t.Fatal(err)
 		}
 		return requests.Load()

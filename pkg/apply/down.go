@@ -37,7 +37,7 @@ func (e *NotFoundError) Error() string {
 // without what is being deleted already, and without what is never deleted unasked. A member that has an owner, and goes with it,
 // is a *ConflictError.
 func (c *Client) Members(ctx context.Context, set Set) (State, []plan.Change, error) {
-	state, err := c.Read(ctx, set, nil)
+	state, err := c.Read(ctx, set, nil, plan.CompareOptions{})
 	if err != nil {
 		return state, nil, err
 	}

@@ -1,10 +1,13 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
+	goruntime "runtime"
 	"slices"
 	"sync"
 
@@ -12,7 +15,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -32,7 +37,7 @@ type State struct {
 // Flow that is most of the memory.
 func (s *State) Planned() {
 	maps.DeleteFunc(s.Members, func(_ plan.Ref, o *unstructured.Unstructured) bool { return o.GetDeletionTimestamp() == nil })
-	s.Strangers = nil
+	s.Strangers, s.Settled = nil, nil
 }
 
 // going are the members that are being deleted.
@@ -47,11 +52,13 @@ func (s State) going() []plan.Ref {
 }
 
 // Read returns the live state of a Flow: its apply set's members, whatever else has the name of one of the objects, and what
-// scales its workloads by itself. It sends one LIST a kind for the members, another one a kind that has an object which is
-// not among them, and two for autoscalers, so the number of requests does not grow with the Flow.
-func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (State, error) {
+// scales its workloads by itself. The objects are labelled as members of the set, and what of it is settled is not kept whole. It
+// sends one LIST a kind for the members, another one a kind that has an object which is not among them, and two for
+// autoscalers, so the number of requests does not grow with the Flow.
+func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object, opts plan.CompareOptions) (State, error) {
 	state := State{Live: plan.Live{
 		Members:   map[plan.Ref]*unstructured.Unstructured{},
+		Settled:   map[plan.Ref]plan.Settled{},
 		Strangers: map[plan.Ref]*unstructured.Unstructured{},
 	}}
 	parent, err := c.readParent(ctx, set)
@@ -64,20 +71,45 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object) (Stat
 	if parent != nil {
 		kinds = union(wanted, parent.Kinds)
 	}
-	r := &reader{client: c, set: set, objects: objects, wanted: wanted, state: &state}
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(parallel)
-	if parent == nil && len(objects) > 0 {
-		g.Go(func() error { return r.readNamespace(gctx) })
+	r := &reader{client: c, set: set, objects: objects, wanted: wanted, opts: opts, state: &state}
+	// What scales a workload decides about its replicas, so it has to be known when the workload comes.
+	err = together(ctx, func(g *errgroup.Group, ctx context.Context) {
+		if parent == nil && len(objects) > 0 {
+			g.Go(func() error { return r.readNamespace(ctx) })
+		}
+		if len(objects) > 0 && slices.ContainsFunc(kinds, plan.IsWorkload) {
+			g.Go(func() error { return r.readAutoscalers(ctx) })
+		}
+	})
+	if err != nil {
+		return state, err
 	}
-	if len(objects) > 0 && slices.ContainsFunc(kinds, plan.IsWorkload) {
-		g.Go(func() error { return r.readAutoscalers(gctx) })
+	byRef := make(map[plan.Ref]plan.Object, len(objects))
+	for _, o := range objects {
+		byRef[o.Ref()] = o
 	}
-	for _, k := range kinds {
-		g.Go(func() error { return r.readKind(gctx, k) })
+	err = together(ctx, func(g *errgroup.Group, ctx context.Context) {
+		for _, k := range kinds {
+			g.Go(func() error { return r.readMembers(ctx, k, byRef) })
+		}
+	})
+	if err != nil {
+		return state, err
 	}
-	err = g.Wait()
+	err = together(ctx, func(g *errgroup.Group, ctx context.Context) {
+		for _, k := range wanted {
+			g.Go(func() error { return r.readStrangers(ctx, k) })
+		}
+	})
 	return state, err
+}
+
+// together runs requests at once; the first that fails ends the others.
+func together(ctx context.Context, start func(*errgroup.Group, context.Context)) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	start(g, ctx)
+	return g.Wait()
 }
 
 // reader fills in a State with concurrent requests.
@@ -86,30 +118,52 @@ type reader struct {
 	set     Set
 	objects []plan.Object
 	wanted  []schema.GroupKind
+	opts    plan.CompareOptions
 
 	mu    sync.Mutex
 	state *State
 }
 
-func (r *reader) readKind(ctx context.Context, k schema.GroupKind) error {
-	members, err := r.client.members(ctx, r.set, k)
+// readMembers reads the members of a kind and keeps of each what the plan needs.
+func (r *reader) readMembers(ctx context.Context, k schema.GroupKind, wanted map[plan.Ref]plan.Object) error {
+	err := r.client.eachMember(ctx, r.set, k, func(o *unstructured.Unstructured) {
+		ref := plan.RefOf(o)
+		var (
+			settled plan.Settled
+			is      bool
+		)
+		if object, has := wanted[ref]; has {
+			var scaler *plan.Autoscaler
+			if s, has := r.state.Autoscalers[ref]; has {
+				scaler = &s
+			}
+			var standIn *unstructured.Unstructured
+			if settled, standIn, is = plan.Settle(object, o, scaler, r.opts); is {
+				o = standIn
+			}
+		}
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.state.Members[ref] = o
+		if is {
+			r.state.Settled[ref] = settled
+		}
+	})
 	var missing *MissingKindError
 	if errors.As(err, &missing) && !slices.Contains(r.wanted, k) {
 		// The definition of a kind is gone, and with it every object of the kind.
 		return nil
 	}
-	if err != nil {
-		return err
-	}
-	strangers, err := r.client.strangers(ctx, r.set, k, r.objects, members)
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// readStrangers looks for wanted objects of a kind that are no members.
+func (r *reader) readStrangers(ctx context.Context, k schema.GroupKind) error {
+	strangers, err := r.client.strangers(ctx, r.set, k, r.objects, r.state.Members)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	maps.Copy(r.state.Members, members)
 	maps.Copy(r.state.Strangers, strangers)
-	return nil
+	return err
 }
 
 // readNamespace sees whether the namespace is there, which a LIST does not tell: in one that is missing it is empty. Who may not read
@@ -160,27 +214,62 @@ func (c *Client) readParent(ctx context.Context, set Set) (*Parent, error) {
 	return set.parseParent(o)
 }
 
-// members lists the set's objects of a kind.
-func (c *Client) members(ctx context.Context, set Set, k schema.GroupKind) (map[plan.Ref]*unstructured.Unstructured, error) {
+// eachMember lists the set's objects of a kind and hands each over as it comes: several at once, in no order.
+func (c *Client) eachMember(ctx context.Context, set Set, k schema.GroupKind, use func(*unstructured.Unstructured)) error {
 	if k == namespaceKind {
-		return nil, nil
+		return nil
 	}
 	gvr, err := resourceOf(k)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	list, err := c.Dynamic.Resource(gvr).Namespace(set.Namespace).List(ctx, metav1.ListOptions{LabelSelector: plan.LabelPartOfSet + "=" + set.ID()})
+	prefix := []string{"apis", gvr.Group, gvr.Version}
+	if gvr.Group == "" {
+		prefix = []string{"api", gvr.Version}
+	}
+	text, err := c.REST.Get().AbsPath(prefix...).Namespace(set.Namespace).Resource(gvr.Resource).
+		Param("labelSelector", plan.LabelPartOfSet+"="+set.ID()).SetHeader("Accept", runtime.ContentTypeJSON).Stream(ctx)
 	if apierrors.IsNotFound(err) {
-		return nil, &MissingKindError{Kind: k, Before: true}
+		return &MissingKindError{Kind: k, Before: true}
+	}
+	if err == nil {
+		defer text.Close()
+		err = decodeItems(text, gvr.GroupVersion().WithKind(k.Kind), use)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot list the Flow's %s: %w", gvr.Resource, err)
+		return fmt.Errorf("cannot list the Flow's %s: %w", gvr.Resource, err)
 	}
-	out := make(map[plan.Ref]*unstructured.Unstructured, len(list.Items))
-	for i := range list.Items {
-		out[plan.RefOf(&list.Items[i])] = &list.Items[i]
-	}
-	return out, nil
+	return nil
+}
+
+// decodeItems decodes the items of a list on all processors.
+func decodeItems(list io.Reader, kind schema.GroupVersionKind, use func(*unstructured.Unstructured)) error {
+	var g errgroup.Group
+	g.SetLimit(goruntime.GOMAXPROCS(0))
+	err := readItems(list, func(item []byte) {
+		g.Go(func() error {
+			o := &unstructured.Unstructured{}
+			if err := json.Unmarshal(item, &o.Object); err != nil {
+				return err
+			}
+			o.SetGroupVersionKind(kind) // the items of a list do not say it
+			use(o)
+			return nil
+		})
+	})
+	return cmp.Or(g.Wait(), err)
+}
+
+// members lists the set's objects of a kind.
+func (c *Client) members(ctx context.Context, set Set, k schema.GroupKind) (map[plan.Ref]*unstructured.Unstructured, error) {
+	var mu sync.Mutex
+	out := map[plan.Ref]*unstructured.Unstructured{}
+	err := c.eachMember(ctx, set, k, func(o *unstructured.Unstructured) {
+		mu.Lock()
+		defer mu.Unlock()
+		out[plan.RefOf(o)] = o
+	})
+	return out, err
 }
 
 // strangers finds the objects that have the kind and name of a wanted one without being members.

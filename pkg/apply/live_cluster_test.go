@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -64,7 +65,7 @@ func TestAutoscalersThatMayNotBeReadAreSaid(t *testing.T) {
 	user.up(t, f.file(t, 2, "x:2"), plan.CompareOptions{})
 	f.hold(t, 4, "2", ownedByAutoscaler)
 	// Members are another matter: they decide.
-	if _, err := user.Read(t.Context(), user.set, []plan.Object{f.object(t, serviceYAML)}); err == nil || !strings.Contains(err.Error(), "services") {
+	if _, err := user.Read(t.Context(), user.set, []plan.Object{f.object(t, serviceYAML)}, plan.CompareOptions{}); err == nil || !strings.Contains(err.Error(), "services") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -159,5 +160,40 @@ func TestEveryWriteNamesItsManager(t *testing.T) {
 	}
 	if list := slices.DeleteFunc(slices.Collect(maps.Keys(managers)), func(s string) bool { return s == "" || strings.HasPrefix(s, plan.FieldManager) }); len(list) > 0 {
 		t.Errorf("other managers: %v", list)
+	}
+}
+
+// TestUnchangedFlowIsSettledAsItComes: what an API server makes of every shape of object is recognised without its types.
+func TestUnchangedFlowIsSettledAsItComes(t *testing.T) {
+	f := newFixture(t)
+	objects := f.flowObjects(t, `
+jtype: Flow
+with: {protocol: [grpc, http], port: [5000, 5001], env: {A: b}}
+executors:
+- {name: enc, uses: docker://a/b:1, shards: 2, replicas: 2, volumes: [/data], env_from_secret: {TOKEN: {name: s, key: k}}}
+- {name: idx, uses: docker://a/b:1, replicas: 3, gpus: 1, workspace: /w, needs: [enc]}
+`)
+	f.up(t, objects, plan.CompareOptions{})
+	state, p := f.plan(t, objects)
+	if p.Changed() {
+		t.Errorf("the plan is %s", summary(p))
+	}
+	for _, o := range objects {
+		if _, is := state.Settled[o.Ref()]; !is {
+			t.Errorf("%s is not settled: %v", o.Ref(), f.live(t, o.GetKind(), o.GetName()).Object)
+		}
+	}
+	// What somebody else has changed is read whole.
+	r, err := f.resource(objects[0].Ref())
+	if err != nil {
+		t.Fatal(err)
+	}
+	patch := []byte(`{"metadata":{"labels":{"jina.ai/flow":"x"}}}`)
+	if _, err := r.Patch(t.Context(), objects[0].GetName(), types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "other"}); err != nil {
+		t.Fatal(err)
+	}
+	state, p = f.plan(t, objects)
+	if _, is := state.Settled[objects[0].Ref()]; is || len(state.Settled) != len(objects)-1 || len(p.Conflicts) != 1 {
+		t.Errorf("%d of %d are settled; the plan is %s", len(state.Settled), len(objects), summary(p))
 	}
 }

@@ -38,6 +38,7 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*clientConnReadLoop).run"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
 		goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+		goleak.IgnoreAnyFunction("os/exec.(*Cmd).Start.func2"), // reads what the cluster prints
 		goleak.IgnoreAnyFunction("github.com/kubectl-jina/kubectl-jina/internal/testcluster.Run.func1"),
 		goleak.IgnoreAnyFunction("github.com/kubectl-jina/kubectl-jina/internal/testcluster.Run.func2"),
 	)

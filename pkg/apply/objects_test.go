@@ -96,11 +96,12 @@ func (f fixture) create(t *testing.T, text, manager string) *unstructured.Unstru
 // planWith compares and asks the API server, as up does.
 func (f fixture) planWith(t *testing.T, objects []plan.Object, o plan.CompareOptions) (State, plan.Plan) {
 	t.Helper()
-	state, err := f.Read(t.Context(), f.set, objects)
+	objects = f.set.Label(objects)
+	state, err := f.Read(t.Context(), f.set, objects, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := plan.Compare(f.set.Label(objects), state.Live, o)
+	c := plan.Compare(objects, state.Live, o)
 	answers, err := f.DryRun(t.Context(), c.Undecided())
 	if err != nil {
 		t.Fatal(err)

@@ -60,19 +60,12 @@ func (s Set) ID() string {
 }
 
 // Label returns the objects labelled as members of the set. The label is on the objects only, never in a pod template,
-// and the given objects are left as they are.
+// and the given objects are left as they are: what is the same they share.
 func (s Set) Label(objects []plan.Object) []plan.Object {
 	id := s.ID()
 	out := make([]plan.Object, len(objects))
 	for i, o := range objects {
-		c := o.DeepCopy()
-		labels := c.GetLabels()
-		if labels == nil {
-			labels = map[string]string{}
-		}
-		labels[plan.LabelPartOfSet] = id
-		c.SetLabels(labels)
-		out[i] = plan.Object{Unstructured: c, Part: o.Part, Note: o.Note}
+		out[i] = plan.WithLabel(o, plan.LabelPartOfSet, id)
 	}
 	return out
 }

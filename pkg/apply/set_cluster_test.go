@@ -50,7 +50,7 @@ func TestSetThatKubectlMadeIsRefused(t *testing.T) {
 	if _, err := r.Update(t.Context(), parent, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	_, err = f.Read(t.Context(), f.set, f.configMaps(t, 1))
+	_, err = f.Read(t.Context(), f.set, f.configMaps(t, 1), plan.CompareOptions{})
 	var conflict *ConflictError
 	if !errors.As(err, &conflict) || !strings.Contains(err.Error(), "ConfigMap/jina-f") || !strings.Contains(err.Error(), "kubectl/v1.37") {
 		t.Errorf("error %v", err)
@@ -188,7 +188,7 @@ func TestParentIsWrittenOnlyWhenItDiffers(t *testing.T) {
 	}
 	// Kinds of a later version of the plugin are not guessed at.
 	f.listKinds(t, "ConfigMap", "Service", "Widget.example.com")
-	if _, err := f.Read(t.Context(), f.set, objects); err == nil || !strings.Contains(err.Error(), "Widget.example.com") {
+	if _, err := f.Read(t.Context(), f.set, objects, plan.CompareOptions{}); err == nil || !strings.Contains(err.Error(), "Widget.example.com") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -259,7 +259,7 @@ func TestDownThatDoesNotWaitKeepsTheParentWhileSomethingIsLeft(t *testing.T) {
 	}
 	release()
 	testcluster.Eventually(t, func() error {
-		state, err := f.Read(t.Context(), f.set, nil)
+		state, err := f.Read(t.Context(), f.set, nil, plan.CompareOptions{})
 		if err == nil && len(state.Members) > 0 {
 			err = errors.New("not gone")
 		}

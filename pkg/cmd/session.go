@@ -47,7 +47,7 @@ func (f *factory) connect() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{typed: typed, client: &apply.Client{Dynamic: dyn, Leases: typed.CoordinationV1()}, namespace: ns, server: config.Host}, nil
+	return &session{typed: typed, client: &apply.Client{Dynamic: dyn, REST: typed.Discovery().RESTClient(), Leases: typed.CoordinationV1()}, namespace: ns, server: config.Host}, nil
 }
 
 // read reads the Flow file. What the kubeconfig says of the namespace is taken if it can be had.
@@ -60,7 +60,7 @@ func (f *factory) read(flags *flowFlags, streams genericiooptions.IOStreams) (*f
 	return flags.load(streams, ns)
 }
 
-// open reads the Flow file and connects to the cluster; no request is sent. The file comes first: what is wrong with it is
+// open reads the Flow file and connects to the cluster, whose apply set the objects become members of; no request is sent. The file comes first: what is wrong with it is
 // wrong whatever the kubeconfig says.
 func (f *factory) open(flags *flowFlags, streams genericiooptions.IOStreams) (*session, *flowFile, error) {
 	file, err := f.read(flags, streams)
@@ -72,6 +72,7 @@ func (f *factory) open(flags *flowFlags, streams genericiooptions.IOStreams) (*s
 		return nil, nil, err
 	}
 	s.namespace = file.Namespace // a folder's objects have their own
+	file.Objects = s.set(file.Name).Label(file.Objects)
 	return s, file, nil
 }
 
@@ -93,13 +94,13 @@ type comparison struct {
 func (s *session) compare(ctx context.Context, file *flowFile, opts plan.CompareOptions) (*comparison, error) {
 	c := &comparison{set: s.set(file.Name)}
 	var err error
-	if c.state, err = s.client.Read(ctx, c.set, file.Objects); err != nil {
+	if c.state, err = s.client.Read(ctx, c.set, file.Objects, opts); err != nil {
 		return nil, explain(err)
 	}
 	if err := refuseNamesake(file, c.state.Parent); err != nil {
 		return nil, err
 	}
-	beside := plan.Compare(c.set.Label(file.Objects), c.state.Live, opts)
+	beside := plan.Compare(file.Objects, c.state.Live, opts)
 	answers, err := s.client.DryRun(ctx, beside.Undecided())
 	if err != nil {
 		return nil, explain(err)

@@ -9,15 +9,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// canonical is a copy of an object as the API server would write it where that is no matter of admission: quantities in
+// canonical is an object, or a copy of it, as the API server would write it where that is no matter of admission: quantities in
 // their canonical form (1000m is 1, 1024Mi is 1Gi), and what it sets inside a structure that is owned as a whole, where the
 // default becomes part of what we own. fieldRef is the one that Jina's objects have (core/v1 ObjectFieldSelector, structType
 // atomic, apiVersion v1), and a StatefulSet's claims (apps/v1 volumeClaimTemplates, listType atomic).
 func canonical(o *unstructured.Unstructured) *unstructured.Unstructured {
-	c := o.DeepCopy()
-	if !isWorkload(c) {
-		return c
+	if !isWorkload(o) {
+		return o
 	}
+	c := o.DeepCopy()
 	withClaimDefaults(c)
 	for _, container := range podContainers(c) {
 		if resources, ok := container["resources"].(map[string]any); ok {

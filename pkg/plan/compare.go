@@ -16,8 +16,10 @@ const LabelPartOfSet = "applyset.kubernetes.io/part-of"
 
 // Live is the state of the cluster that a Flow is compared with.
 type Live struct {
-	// Members are the whole objects of the Flow's apply set.
+	// Members are the objects of the Flow's apply set, whole unless they are settled.
 	Members map[Ref]*unstructured.Unstructured
+	// Settled are those of the members that are as they should be; see [Settle], which says what Members has in their place.
+	Settled map[Ref]Settled
 	// Strangers are the whole objects that have the name of one of the Flow without being members.
 	Strangers map[Ref]*unstructured.Unstructured
 	// Autoscalers are what scales a workload by itself, by their target.
@@ -107,7 +109,7 @@ func (c *Comparison) compareOwned() {
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i := range c.entries {
 		e := &c.entries[i]
-		if e.live == nil || e.stranger != nil || e.adoption != nil || e.replicas != (Replicas{}) {
+		if e.same || e.live == nil || e.stranger != nil || e.adoption != nil || e.replicas != (Replicas{}) {
 			continue
 		}
 		g.Go(func() error {
@@ -121,6 +123,10 @@ func (c *Comparison) compareOwned() {
 func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
 	ref := o.Ref()
 	e := entry{live: live.Members[ref]}
+	if settled, is := live.Settled[ref]; is {
+		e.replicasDecision, e.same = settled.decision, true
+		return e
+	}
 	lost := false
 	if s := live.Strangers[ref]; s != nil {
 		switch lost = isLost(o, s); {

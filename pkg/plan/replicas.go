@@ -202,6 +202,11 @@ func withAnnotation(o Object, key, text string) Object {
 	return edited(o, "metadata", "annotations", func(annotations map[string]any) { annotations[key] = text })
 }
 
+// WithLabel is the object with a label; the given one stays as it is, and shares all else with it.
+func WithLabel(o Object, key, text string) Object {
+	return edited(o, "metadata", "labels", func(labels map[string]any) { labels[key] = text })
+}
+
 // withReplicas is the object with other replicas.
 func withReplicas(o Object, replicas int64) Object {
 	return edited(o, "spec", "", func(spec map[string]any) { spec["replicas"] = replicas })

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"slices"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -15,18 +16,23 @@ import (
 )
 
 // converter turns objects into typed values, which know the merge keys of lists: with the schema of built-in kinds, and
-// with a deduced one (lists atomic) for custom resources.
+// with a deduced one (lists atomic) for custom resources. Reading the schema takes time and memory, and an unchanged Flow
+// does not need it.
 type converter struct {
-	builtin, deduced managedfields.TypeConverter
+	builtin func() managedfields.TypeConverter
+	deduced managedfields.TypeConverter
 }
 
 func newConverter() converter {
-	return converter{applyconfigurations.NewTypeConverter(scheme.Scheme), managedfields.NewDeducedTypeConverter()}
+	return converter{
+		builtin: sync.OnceValue(func() managedfields.TypeConverter { return applyconfigurations.NewTypeConverter(scheme.Scheme) }),
+		deduced: managedfields.NewDeducedTypeConverter(),
+	}
 }
 
 func (c converter) typed(o *unstructured.Unstructured) (*typed.TypedValue, error) {
 	if scheme.Scheme.Recognizes(o.GroupVersionKind()) {
-		return c.builtin.ObjectToTyped(o, typed.AllowDuplicates)
+		return c.builtin().ObjectToTyped(o, typed.AllowDuplicates)
 	}
 	return c.deduced.ObjectToTyped(o, typed.AllowDuplicates)
 }
