@@ -24,9 +24,10 @@ help: ## this list
 build: ## the plugin, as bin/kubectl-jina
 	$(RELEASE_ENV) $(GO) build $(RELEASE_FLAGS) -ldflags '$(LDFLAGS)' -o bin/kubectl-jina$(EXE) ./cmd/kubectl-jina
 
-install: ## the plugin, into Go's folder for programs, where kubectl finds it when that is in PATH
+install: ## the plugin and its completion, into Go's folder for programs, where kubectl finds them when that is in PATH
 	$(RELEASE_ENV) $(GO) install $(RELEASE_FLAGS) -ldflags '$(LDFLAGS)' ./cmd/kubectl-jina
 	@dir="$$($(GO) env GOBIN)"; dir="$${dir:-$$($(GO) env GOPATH)/bin}"; echo "installed $$dir/kubectl-jina$(EXE)"; \
+	from="$$dir/kubectl-jina$(EXE)"; to="$$dir/kubectl_complete-jina$(EXE)"; ln -f "$$from" "$$to" 2>/dev/null || cp -f "$$from" "$$to" || exit 1; \
 	case ":$$PATH:" in *":$$dir:"*) ;; *) echo "kubectl finds it once $$dir is in PATH" ;; esac
 
 test: ## everything that needs no Docker, on an embedded cluster; TESTFLAGS=-race and the like

@@ -107,6 +107,10 @@ func TestFlowRunsIsScaledAndTakenDownOnRealPods(t *testing.T) {
 		}
 	}
 
+	if answer := p.run(t, "ping"); !strings.Contains(answer, "a dry run through the gateway (gRPC) reached every executor") {
+		t.Errorf("ping says:\n%s", answer)
+	}
+
 	p.run(t, "down", "--yes")
 	c.assertGone(t, namespace)
 	if _, err := c.client.CoreV1().ConfigMaps(namespace).Get(t.Context(), "bystander", metav1.GetOptions{}); err != nil {

@@ -22,7 +22,7 @@ jina() {
 cluster=$(go run ./internal/testcluster/cmd/testenv -build)
 stop() { "$cluster" stop --dir "$state" --rm; }
 
-say "An embedded cluster: etcd and Kubernetes from their Go modules; its nodes and pods are simulated, and so is Linkerd's injector."
+say "An embedded cluster: etcd and Kubernetes from their Go modules; its nodes and pods are simulated, and so are Linkerd's injector and what says for Jina that it answers."
 "$cluster" stop --dir "$state" --rm 2>/dev/null || true
 trap 'code=$?; [ $code = 0 ] || stop; exit $code' EXIT
 trap 'exit 130' INT TERM
@@ -32,6 +32,7 @@ export KUBECONFIG=$state/admin.kubeconfig
 jina up -f "$flow"
 jina scale text_encoder --replicas 3
 jina status
+jina ping
 jina plan -f "$flow"
 
 if [ "${CI:-}" = true ]; then
@@ -41,7 +42,8 @@ if [ "${CI:-}" = true ]; then
 fi
 cat >&2 <<EOF
 
-The cluster stays up (nodes and pods are simulated: nothing answers requests). To go on, paste:
+The cluster stays up. Its nodes and pods are simulated: what answered the dry run, and answers ping, is a stand-in for Jina
+behind the pods' ports. It follows the Flow's addresses from pod to pod, and works on no document. To go on, paste:
 
   export KUBECONFIG=$state/admin.kubeconfig
   export PATH=$root/bin:\$PATH        # then kubectl finds the plugin; kubectl-jina works without kubectl, too

@@ -19,5 +19,5 @@ func main() {
 		debug.SetGCPercent(50)
 	}
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
-	os.Exit(cmd.Main(context.Background(), os.Args[1:], streams))
+	os.Exit(cmd.Main(context.Background(), cmd.Arguments(os.Args), streams))
 }

@@ -20,7 +20,15 @@
 //
 //	sim.test/ready-after: 3s       Ready after this time, ContainerCreating until then
 //	sim.test/terminate-after: 3s   stays Terminating this long
+//	sim.test/answers: "false"      what stands for Jina in it refuses connections (see below)
 //	sim.test/cpu: 200m             what metrics.k8s.io says a container of it uses (sim.test/memory likewise)
+//
+// # Jina
+//
+// Behind the ports of pods that run Jina's gateway or executors a stand-in answers whoever comes by a port-forward: dry runs,
+// questions about versions and endpoints, health. It goes along the addresses on the command lines, through the Services, to
+// pods that are ready, so that a dry run fails when an executor is gone. More of its annotations are in the package standin of
+// the nested module. Cluster.Serve puts a server of the test in its place, for one pod.
 //
 // # Linkerd
 //

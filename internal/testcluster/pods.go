@@ -36,6 +36,38 @@ func (c *Cluster) Say(t testing.TB, namespace, pod, container string, lines ...s
 	})
 }
 
+// Log is a container's log that a test writes.
+type Log struct{ path string }
+
+// Log makes a container of a pod have a log that the test writes on. It, or Say, may be called once for a pod.
+func (c *Cluster) Log(t testing.TB, namespace, pod, container string) *Log {
+	t.Helper()
+	l := &Log{filepath.Join(t.TempDir(), pod+"."+container+".log")}
+	l.Write(t)
+	c.tell(t, "Logs", "logs", namespace, pod, map[string]any{
+		"logs": []any{map[string]any{"containers": []any{container}, "logsFile": l.path, "previousLogsFile": l.path}},
+	})
+	return l
+}
+
+// Write adds lines of this moment.
+func (l *Log) Write(t testing.TB, lines ...string) {
+	t.Helper()
+	f, err := os.OpenFile(l.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range lines {
+		// The container runtime interface's format.
+		if _, err := fmt.Fprintf(f, "%s stdout F %s\n", time.Now().UTC().Format(time.RFC3339Nano), line); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Serve makes a port of a pod lead to a server of the test on the loopback interface, for port-forwards. It may be
 // called once for a pod.
 func (c *Cluster) Serve(t testing.TB, namespace, pod string, podPort, port int) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -96,7 +97,7 @@ func (f fixture) run(t *testing.T, objects []plan.Object) {
 
 func TestInterruptedRunSaysWhatWasAppliedAndCanBeContinued(t *testing.T) {
 	f := newFixture(t)
-	objects := f.configMaps(t, 60)
+	objects := f.configMaps(t, 3*parallel)
 	state, p := f.plan(t, objects)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -240,11 +241,11 @@ func TestScaleFromAndToZeroHoldsCurrentReplicas(t *testing.T) {
 	f.run(t, []plan.Object{f.object(t, paused)})
 	live := func() *unstructured.Unstructured {
 		t.Helper()
-		w, err := f.Workloads(t.Context(), f.set)
-		if err != nil || len(w) != 1 {
-			t.Fatalf("%d workloads, %v", len(w), err)
+		running, err := f.Running(t.Context(), f.set)
+		if err != nil || len(running.Workloads) != 1 {
+			t.Fatalf("%d workloads, %v", len(running.Workloads), err)
 		}
-		return w[0]
+		return running.Workloads[0]
 	}
 	replicas := func(want int64) {
 		t.Helper()
@@ -262,8 +263,10 @@ func TestScaleFromAndToZeroHoldsCurrentReplicas(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Somebody scaled it since it was read.
-	if err := f.Scale(t.Context(), before, 9, &two); err == nil {
-		t.Error("scaled although the replicas had changed")
+	var meanwhile *ScaledMeanwhileError
+	if err := f.Scale(t.Context(), before, 9, &two); !errors.As(err, &meanwhile) || meanwhile.Replicas != 3 || meanwhile.Replaced ||
+		!slices.Equal(meanwhile.Managers, []string{plan.ScaleFieldManager}) {
+		t.Errorf("error %v", err)
 	}
 	var wrong *ReplicasError
 	if err := f.Scale(t.Context(), live(), 9, &two); !errors.As(err, &wrong) || wrong.Got != 3 {
@@ -273,9 +276,13 @@ func TestScaleFromAndToZeroHoldsCurrentReplicas(t *testing.T) {
 	// Another object of that name by now.
 	stale := live().DeepCopy()
 	stale.SetUID("somebody-else")
-	if err := f.Scale(t.Context(), stale, 9, nil); err == nil {
-		t.Error("scaled another object of the same name")
+	if err := f.Scale(t.Context(), stale, 9, nil); !errors.As(err, &meanwhile) || !meanwhile.Replaced {
+		t.Errorf("error %v", err)
 	}
+	if err := f.DryRunScale(t.Context(), live(), 7, &three); err != nil {
+		t.Error(err)
+	}
+	replicas(3)
 	if err := f.Scale(t.Context(), live(), 0, &three); err != nil {
 		t.Fatal(err)
 	}

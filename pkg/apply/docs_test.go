@@ -35,6 +35,25 @@ func TestEveryPitfallIsNamedByATest(t *testing.T) {
 	}
 }
 
+// TestTheWayBackIsShownByTestsThatExist holds the section about going back to the tests that it names.
+func TestTheWayBackIsShownByTestsThatExist(t *testing.T) {
+	data, err := os.ReadFile("../../docs/apply.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(data), "\n## Going back\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	named := regexp.MustCompile("`((?:pkg|internal)/[a-z]+) (Test\\w+)`").FindAllStringSubmatch(section, -1)
+	if len(named) == 0 {
+		t.Error("the section names no test")
+	}
+	for _, m := range named {
+		if !hasTest(t, filepath.Join("..", "..", m[1]), m[2]) {
+			t.Errorf("%s has no %s", m[1], m[2])
+		}
+	}
+}
+
 func hasTest(t *testing.T, dir, name string) bool {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))

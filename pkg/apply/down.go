@@ -7,10 +7,10 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -49,23 +49,6 @@ func (c *Client) Members(ctx context.Context, set Set) (State, []plan.Change, er
 		return state, nil, err
 	}
 	return state, slices.DeleteFunc(p.Changes, func(ch plan.Change) bool { return ch.Action != plan.Prune }), nil
-}
-
-// Workloads are the live Deployments and StatefulSets of the Flow. It reads nothing else but the set's parent.
-func (c *Client) Workloads(ctx context.Context, set Set) ([]*unstructured.Unstructured, error) {
-	parent, err := c.readParent(ctx, set)
-	if err != nil {
-		return nil, err
-	}
-	if parent == nil {
-		return nil, &NotFoundError{Flow: set.Flow, Namespace: set.Namespace}
-	}
-	kinds := slices.DeleteFunc(slices.Clone(parent.Kinds), func(k schema.GroupKind) bool { return k.Group != "apps" })
-	members, err := c.listMembers(ctx, set, kinds)
-	if err != nil {
-		return nil, err
-	}
-	return slices.Collect(maps.Values(members)), nil
 }
 
 // Down deletes the members of a Flow's set, waits until they and their pods are gone, also those that an earlier run has deleted,
@@ -122,7 +105,7 @@ func (c *Client) WaitGone(ctx context.Context, set Set, refs []plan.Ref) error {
 		if err != nil {
 			return err
 		}
-		left = slices.DeleteFunc(slices.Clone(left), func(r plan.Ref) bool { return there[r] == nil })
+		left = slices.DeleteFunc(slices.Clone(left), func(r plan.Ref) bool { return !there[r] })
 		if len(left) == 0 {
 			return nil
 		}
@@ -142,31 +125,20 @@ func refsOf(changes []plan.Change) []plan.Ref {
 	return refs
 }
 
-// listMembers lists the set's objects of several kinds.
-func (c *Client) listMembers(ctx context.Context, set Set, kinds []schema.GroupKind) (map[plan.Ref]*unstructured.Unstructured, error) {
-	all := map[plan.Ref]*unstructured.Unstructured{}
+// listMembers names the set's objects of several kinds.
+func (c *Client) listMembers(ctx context.Context, set Set, kinds []schema.GroupKind) (map[plan.Ref]bool, error) {
+	var mu sync.Mutex
+	all := map[plan.Ref]bool{}
 	for _, k := range kinds {
-		members, err := c.members(ctx, set, k)
+		err := c.eachMember(ctx, set, k, func(o *unstructured.Unstructured) {
+			mu.Lock()
+			defer mu.Unlock()
+			all[plan.RefOf(o)] = true
+		})
 		var missing *MissingKindError
 		if err != nil && !errors.As(err, &missing) {
 			return nil, err
 		}
-		maps.Copy(all, members)
 	}
 	return all, nil
-}
-
-// Flows lists the Flows of a namespace by their sets' parents, sorted by name.
-func (c *Client) Flows(ctx context.Context, namespace string) ([]string, error) {
-	list, err := c.Dynamic.Resource(resources[Set{}.ParentRef().GroupVersionKind().GroupKind()]).Namespace(namespace).
-		List(ctx, metav1.ListOptions{LabelSelector: labelSetID + "," + plan.LabelManagedBy + "=" + plan.FieldManager})
-	if err != nil {
-		return nil, fmt.Errorf("cannot list the Flows of namespace %s: %w", namespace, err)
-	}
-	var names []string
-	for _, o := range list.Items {
-		names = append(names, o.GetLabels()[plan.LabelFlow])
-	}
-	slices.Sort(names)
-	return names, nil
 }

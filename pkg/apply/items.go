@@ -81,8 +81,11 @@ func (s *itemScanner) scanString() error {
 	}
 	for {
 		part, err := s.from.ReadSlice('"')
-		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return errNoList
+		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
+			return err
 		}
 		text := &s.key
 		if s.inItem() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -40,9 +41,13 @@ func TestBrokenListIsAnError(t *testing.T) {
 			t.Errorf("%q has the items %q", list, items)
 		}
 	}
+	// What cuts the answer off is the error, wherever it does: an interrupt, or a connection that is lost.
 	broken := errors.New("broken")
-	if err := readItems(iotest.ErrReader(broken), func([]byte) {}); !errors.Is(err, broken) {
-		t.Errorf("error %v", err)
+	for _, begun := range []string{"", `{"kind"`, `{"ki`, `{"items":[{"a":1}`, `{"items":[{"a":"`} {
+		list := io.MultiReader(strings.NewReader(begun), iotest.ErrReader(broken))
+		if err := readItems(list, func([]byte) {}); !errors.Is(err, broken) {
+			t.Errorf("%s: error %v", begun, err)
+		}
 	}
 }
 

@@ -152,7 +152,7 @@ func TestRunThatLosesItsLeaseStops(t *testing.T) {
 	f := newFixture(t)
 	slow, stalled := f.stalling(t)
 	l := slow.lock(t, LockOptions{Holder: "slow"})
-	objects := f.configMaps(t, 40)
+	objects := f.configMaps(t, 3*parallel)
 	state, p := slow.plan(t, objects)
 	stalled.on.Store(true)
 	f.lock(t, LockOptions{Holder: "quick"})

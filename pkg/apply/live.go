@@ -22,9 +22,9 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
-// parallel is how many requests are under way at once. The API server's priority and fairness shares what it has among
-// its clients; more than this gains nothing.
-const parallel = 16
+// parallel is how many requests are under way at once. The API server's priority and fairness shares what it has among its
+// clients, the controllers that start to work on the first objects among them: with 16, a large new Flow takes half as long again.
+const parallel = 48
 
 // State is what the cluster has of a Flow.
 type State struct {
@@ -65,7 +65,7 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object, opts 
 	if err != nil {
 		return state, err
 	}
-	state.Parent = parent
+	state.Parent, opts.Paused = parent, parent.IsPaused()
 	wanted := union(plan.Kinds(objects), nil)
 	kinds := wanted
 	if parent != nil {
@@ -100,6 +100,9 @@ func (c *Client) Read(ctx context.Context, set Set, objects []plan.Object, opts 
 		for _, k := range wanted {
 			g.Go(func() error { return r.readStrangers(ctx, k) })
 		}
+		if len(r.blocked) > 0 {
+			g.Go(func() error { return r.readPods(ctx) })
+		}
 	})
 	return state, err
 }
@@ -122,12 +125,17 @@ type reader struct {
 
 	mu    sync.Mutex
 	state *State
+	// blocked are the StatefulSets whose pods have to be read.
+	blocked []*unstructured.Unstructured
 }
 
 // readMembers reads the members of a kind and keeps of each what the plan needs.
 func (r *reader) readMembers(ctx context.Context, k schema.GroupKind, wanted map[plan.Ref]plan.Object) error {
 	err := r.client.eachMember(ctx, r.set, k, func(o *unstructured.Unstructured) {
 		ref := plan.RefOf(o)
+		if len(r.objects) == 0 {
+			o = nameOnly(o) // all that a deletion needs
+		}
 		var (
 			settled plan.Settled
 			is      bool
@@ -148,6 +156,9 @@ func (r *reader) readMembers(ctx context.Context, k schema.GroupKind, wanted map
 		if is {
 			r.state.Settled[ref] = settled
 		}
+		if _, has := wanted[ref]; has && !is && plan.NeedsPods(o) {
+			r.blocked = append(r.blocked, o)
+		}
 	})
 	var missing *MissingKindError
 	if errors.As(err, &missing) && !slices.Contains(r.wanted, k) {
@@ -155,6 +166,15 @@ func (r *reader) readMembers(ctx context.Context, k schema.GroupKind, wanted map
 		return nil
 	}
 	return err
+}
+
+// nameOnly is an object without all that is in it, and without who owns that.
+func nameOnly(o *unstructured.Unstructured) *unstructured.Unstructured {
+	metadata := o.Object["metadata"]
+	if m, isMap := metadata.(map[string]any); isMap {
+		delete(m, "managedFields")
+	}
+	return &unstructured.Unstructured{Object: map[string]any{"apiVersion": o.GetAPIVersion(), "kind": o.GetKind(), "metadata": metadata}}
 }
 
 // readStrangers looks for wanted objects of a kind that are no members.

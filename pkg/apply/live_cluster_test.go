@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -130,6 +131,19 @@ func TestEveryWriteNamesItsManager(t *testing.T) {
 	f.up(t, objects, plan.CompareOptions{ResetReplicas: true})
 	f.autoscale(t, 1, 9)
 	f.up(t, objects, plan.CompareOptions{})
+	running, err := f.Running(t.Context(), f.set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WritePaused(t.Context(), running.Parent, Paused(nil).With(running.Workloads)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.RemovePaused(t.Context(), running.Parent); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Restart(t.Context(), f.live(t, "Deployment", "d"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	if left, err := f.down(t, t.Context(), true); err != nil || len(left) > 0 {
 		t.Fatalf("%v, %v", left, err)
 	}
@@ -153,7 +167,7 @@ func TestEveryWriteNamesItsManager(t *testing.T) {
 			t.Errorf("%s %s makes an object without an apply", request.Method, request.URL)
 		}
 	}
-	for _, want := range []string{plan.FieldManager, plan.ScaleFieldManager, setFieldManager} {
+	for _, want := range []string{plan.FieldManager, plan.ScaleFieldManager, plan.PauseFieldManager, plan.RestartFieldManager, setFieldManager} {
 		if !managers[want] {
 			t.Errorf("nothing was written by %s", want)
 		}

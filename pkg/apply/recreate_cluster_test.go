@@ -145,7 +145,7 @@ func TestObjectThatIsNotThePlansIsLeftAlone(t *testing.T) {
 			// Without force the fields that it has are a conflict.
 			_, err := f.Run(t.Context(), f.set, state, p, Options{Force: true}, func(Event) {})
 			var replaced *ReplacedError
-			if !errors.As(err, &replaced) || !strings.Contains(err.Error(), "Deployment/d was deleted or replaced by somebody since the plan was made") {
+			if !errors.As(err, &replaced) || !strings.Contains(err.Error(), "Deployment/d was deleted or replaced by somebody since it was read") {
 				t.Errorf("it is another one: %v", err)
 			}
 			after := f.live(t, "Deployment", "d")

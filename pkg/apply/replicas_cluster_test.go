@@ -17,6 +17,7 @@ import (
 const (
 	ownedByUs         = "kubectl-jina Apply"
 	ownedByScale      = "kubectl-jina-scale Update scale"
+	ownedByScaleApply = "kubectl-jina-scale Apply scale"
 	ownedByHandover   = "kubectl-jina-scale Apply"
 	ownedByKubectl    = "kubectl Update scale"
 	ownedByAutoscaler = "kube-controller-manager Update scale"
@@ -98,15 +99,17 @@ func TestScaledReplicasSurviveAnUp(t *testing.T) {
 	for name, tc := range map[string]struct {
 		scale func(t *testing.T, f fixture, n int32)
 		owner string
+		// fromZero owns them after they were 0, and fromThere after up has scaled them then.
+		fromZero, fromThere []string
 	}{
 		"by kubectl jina scale": {func(t *testing.T, f fixture, n int32) {
 			if err := f.Scale(t.Context(), f.live(t, "Deployment", "d"), n, nil); err != nil {
 				t.Fatal(err)
 			}
-		}, ownedByScale},
+		}, ownedByScale, []string{ownedByScaleApply}, []string{ownedByScale}},
 		"by kubectl scale": {func(t *testing.T, f fixture, n int32) {
 			f.mustKubectl(t, "", "scale", "deployment/d", fmt.Sprintf("--replicas=%d", n))
-		}, ownedByKubectl},
+		}, ownedByKubectl, nil, []string{ownedByUs}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -148,13 +151,15 @@ func TestScaledReplicasSurviveAnUp(t *testing.T) {
 			f.hold(t, 0, "4")
 			f.up(t, f.file(t, 4, "x:3"), plan.CompareOptions{})
 			f.hold(t, 0, "4")
-			// From there nobody owns them, however many they are: the API server starts no record for a scale that had none.
+			// From there nobody owns them, however many they are, but who applies a Scale: the API server starts no record for another
+			// write of one that had none.
 			tc.scale(t, f, 8)
-			f.hold(t, 8, "4")
+			f.hold(t, 8, "4", tc.fromZero...)
+			f.unchanged(t, f.file(t, 4, "x:3"))
 			f.up(t, f.file(t, 4, "x:4"), plan.CompareOptions{})
-			f.hold(t, 8, "4")
+			f.hold(t, 8, "4", tc.fromZero...)
 			f.up(t, f.file(t, 1, "x:4"), plan.CompareOptions{})
-			f.hold(t, 1, "1")
+			f.hold(t, 1, "1", tc.fromThere...)
 			f.unchanged(t, f.file(t, 1, "x:4"))
 		})
 	}

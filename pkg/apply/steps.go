@@ -20,11 +20,11 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
-// ReplacedError says that an object is not the one that the plan saw: it was deleted, or deleted and made again, since.
+// ReplacedError says that an object is not the one that was read: it was deleted, or deleted and made again, since.
 type ReplacedError struct{ Ref plan.Ref }
 
 func (e *ReplacedError) Error() string {
-	return fmt.Sprintf("%s was deleted or replaced by somebody since the plan was made; it was left as it is: run the command again", e.Ref)
+	return fmt.Sprintf("%s was deleted or replaced by somebody since it was read; it was left as it is: run the command again", e.Ref)
 }
 
 // migrateTries is how often the owners of an object's fields are read again when somebody writes to it at the same time.
@@ -69,6 +69,9 @@ func (c *Client) carryOut(ctx context.Context, ch plan.Change, force bool) (o *u
 		}
 	}
 	o, err = c.apply(ctx, object, applyOptions{manager: plan.FieldManager, force: force || ch.Replicas.Reset})
+	if err == nil && len(ch.RepairPods) > 0 {
+		return o, true, c.freePods(ctx, o, ch.RepairPods)
+	}
 	return o, touched, replaced(ch, err)
 }
 
@@ -143,17 +146,21 @@ func (c *Client) migrate(ctx context.Context, ch plan.Change) error {
 	}
 }
 
-// migration is a JSON patch of an object's managedFields. With its resourceVersion it is refused as a conflict when somebody has
-// written to the object meanwhile: "replace" leads to that, where "test" would make it an invalid request.
 func migration(live *unstructured.Unstructured, managers []string) ([]byte, error) {
 	fields, err := plan.MigrateFields(live, managers)
 	if err != nil {
 		return nil, err
 	}
+	return ownersPatch(fields, live.GetResourceVersion())
+}
+
+// ownersPatch is a JSON patch of an object's managedFields. With its resourceVersion it is refused as a conflict when somebody has
+// written to the object meanwhile: "replace" leads to that, where "test" would make it an invalid request.
+func ownersPatch(owners []metav1.ManagedFieldsEntry, resourceVersion string) ([]byte, error) {
 	// "add" replaces too, and an object whose managedFields were taken away has none.
 	return json.Marshal([]map[string]any{
-		{"op": "add", "path": "/metadata/managedFields", "value": fields},
-		{"op": "replace", "path": "/metadata/resourceVersion", "value": live.GetResourceVersion()},
+		{"op": "add", "path": "/metadata/managedFields", "value": owners},
+		{"op": "replace", "path": "/metadata/resourceVersion", "value": resourceVersion},
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
 	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
 	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
+	"github.com/kubectl-jina/kubectl-jina/pkg/verify"
 )
 
 // The exit codes, documented in docs/exit-codes.md.
@@ -49,8 +50,10 @@ func exitCode(err error) int {
 	var coded *exitError
 	var conflict *apply.ConflictError
 	var replaced *apply.ReplacedError
+	var scaled *apply.ScaledMeanwhileError
 	var check *meshcheck.FailedError
 	var failed *rollout.FailedError
+	var silent *verify.FailedError
 	var timeout *rollout.TimeoutError
 	switch {
 	case err == nil:
@@ -61,11 +64,11 @@ func exitCode(err error) int {
 		return codeInterrupted
 	case flow.IsInvalid(err):
 		return codeUsage
-	case errors.As(err, &conflict), errors.As(err, &replaced):
+	case errors.As(err, &conflict), errors.As(err, &replaced), errors.As(err, &scaled):
 		return codeConflict
 	case errors.As(err, &check):
 		return codePreflight
-	case errors.As(err, &failed):
+	case errors.As(err, &failed), errors.As(err, &silent):
 		return codeRollout
 	case errors.As(err, &timeout):
 		return codeTimeout

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 // explained is an error in words for the user: one line that says what is wrong and what to do.
@@ -40,7 +41,13 @@ func explain(err error) error {
 	say := func(format string, args ...any) error { return &explained{fmt.Sprintf(format, args...), err} }
 	var status apierrors.APIStatus
 	var path *fs.PathError
+	var failed *rollout.FailedError
+	var timeout *rollout.TimeoutError
 	switch {
+	case errors.As(err, &failed):
+		return say("%s", explainFailed(failed))
+	case errors.As(err, &timeout):
+		return say("%s", explainTimeout(timeout))
 	case clientcmd.IsEmptyConfig(err):
 		return say("no cluster: there is no kubeconfig, or it is empty; set KUBECONFIG or pass --kubeconfig FILE (a local cluster to try: make demo)")
 	case errors.As(err, &path):

@@ -12,6 +12,12 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
+// What the help says of the flags.
+const (
+	filenameUsage = "Flow or Deployment file, or folder that Jina exported, whose name the Flow has, - for standard input"
+	flowUsage     = "Name of the Flow; needed when the namespace has several"
+)
+
 // flowRef is how a command on a running Flow is told which one: by its file, by its name, or not at all when the namespace
 // has only one.
 type flowRef struct {
@@ -21,8 +27,8 @@ type flowRef struct {
 
 // bind adds the flags.
 func (o *flowRef) bind(flags *pflag.FlagSet) {
-	flags.StringVarP(&o.filename, "filename", "f", "", "Flow or Deployment file, or folder that Jina exported, whose name the Flow has, - for standard input")
-	flags.StringVar(&o.flow, "flow", "", "Name of the Flow; needed when the namespace has several")
+	flags.StringVarP(&o.filename, "filename", "f", "", filenameUsage)
+	flags.StringVar(&o.flow, "flow", "", flowUsage)
 }
 
 // validate the flags.

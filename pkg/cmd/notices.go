@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"sync"
 
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/transport"
@@ -62,7 +63,12 @@ func (f *factory) httpClient(config *rest.Config) (*http.Client, error) {
 
 // newProgress is a printer of progress, which the notices go through from now on.
 func (f *factory) newProgress(errOut io.Writer) *progress {
-	p := newProgress(errOut, f.terminal())
+	return f.newProgressAs("", genericiooptions.IOStreams{Out: io.Discard, ErrOut: errOut})
+}
+
+// newProgressAs is newProgress in one of the forms of --output.
+func (f *factory) newProgressAs(form string, streams genericiooptions.IOStreams) *progress {
+	p := newProgressAs(form, streams, f.terminal())
 	f.notices.through(p.Line)
 	return p
 }

@@ -36,16 +36,17 @@ type summaryOutput struct {
 }
 
 type changeOutput struct {
-	Action    plan.Action        `json:"action"`
-	Kind      string             `json:"kind"`
-	Name      string             `json:"name"`
-	Namespace string             `json:"namespace"`
-	Part      string             `json:"part"`
-	Reason    string             `json:"reason,omitempty"`
-	Fields    []plan.FieldChange `json:"fields,omitempty"`
-	Replicas  *replicasOutput    `json:"replicas,omitempty"`
-	Migrate   []string           `json:"migrate,omitempty"`
-	KeepPods  bool               `json:"keepPods,omitempty"`
+	Action     plan.Action        `json:"action"`
+	Kind       string             `json:"kind"`
+	Name       string             `json:"name"`
+	Namespace  string             `json:"namespace"`
+	Part       string             `json:"part"`
+	Reason     string             `json:"reason,omitempty"`
+	Fields     []plan.FieldChange `json:"fields,omitempty"`
+	Replicas   *replicasOutput    `json:"replicas,omitempty"`
+	Migrate    []string           `json:"migrate,omitempty"`
+	RepairPods []plan.Pod         `json:"repairPods,omitempty"`
+	KeepPods   bool               `json:"keepPods,omitempty"`
 }
 
 type replicasOutput struct {
@@ -63,6 +64,13 @@ type conflictOutput struct {
 
 // printPlanJSON writes a plan for programs.
 func printPlanJSON(w io.Writer, flowName, namespace string, p plan.Plan) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(planOutputOf(flowName, namespace, p))
+}
+
+func planOutputOf(flowName, namespace string, p plan.Plan) planOutput {
 	out := planOutput{
 		APIVersion: planAPIVersion, Kind: "Plan", Flow: flowName, Namespace: namespace, Changed: p.Changed(), Notes: p.Notes,
 		Summary: summaryOutput{
@@ -74,7 +82,7 @@ func printPlanJSON(w io.Writer, flowName, namespace string, p plan.Plan) error {
 	for _, c := range p.Changes {
 		change := changeOutput{
 			Action: c.Action, Kind: c.Ref.Kind, Name: c.Ref.Name, Namespace: c.Ref.Namespace, Part: c.Part.String(),
-			Reason: c.Reason, Fields: c.Fields, Migrate: c.Migrate, KeepPods: c.KeepPods,
+			Reason: c.Reason, Fields: c.Fields, Migrate: c.Migrate, RepairPods: c.RepairPods, KeepPods: c.KeepPods,
 		}
 		if c.Replicas != (plan.Replicas{}) {
 			change.Replicas = &replicasOutput{c.Replicas.Handover, c.Replicas.Scale, c.Replicas.Reset}
@@ -84,8 +92,5 @@ func printPlanJSON(w io.Writer, flowName, namespace string, p plan.Plan) error {
 	for _, c := range p.Conflicts {
 		out.Conflicts = append(out.Conflicts, conflictOutput{c.Ref.Kind, c.Ref.Name, c.Ref.Namespace, c})
 	}
-	enc := json.NewEncoder(w)
-	enc.SetIndent("", "  ")
-	enc.SetEscapeHTML(false)
-	return enc.Encode(out)
+	return out
 }

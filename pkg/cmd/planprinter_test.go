@@ -98,6 +98,10 @@ func everyKindOfChange(t *testing.T) plan.Plan {
 	}
 	live.Autoscalers[plan.Ref{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "prod", Name: "autoscaled"}] = plan.Autoscaler{Kind: "HorizontalPodAutoscaler", Name: "auto", Min: 1, Max: 9}
 
+	stuck := planObject(t, stuckText)
+	live.Members[plan.RefOf(stuck)] = stuck
+	live.Pods = map[plan.Ref][]plan.Pod{plan.RefOf(stuck): {{Name: "stuck-0", UID: "u-stuck-0", Revision: "stuck-old"}}}
+
 	var objects []plan.Object
 	for _, name := range []string{"created", "updated", "scaled", "rescaled", "autoscaled", "recreated", "edited", "webhook", "same", "adopted"} {
 		replicas := "2"
@@ -110,6 +114,10 @@ func everyKindOfChange(t *testing.T) plan.Plan {
 		o.SetAnnotations(nil)
 		objects = append(objects, plan.Object{Unstructured: o, Part: plan.Part{Role: plan.RoleExecutor, Executor: name}})
 	}
+	repaired := planObject(t, stuckText)
+	unstructured.RemoveNestedField(repaired.Object, "status")
+	unstructured.RemoveNestedField(repaired.Object, "metadata", "managedFields")
+	objects = append(objects, plan.Object{Unstructured: repaired, Part: plan.Part{Role: plan.RoleExecutor, Executor: "stuck"}})
 	gateway := planObject(t, "{apiVersion: v1, kind: Service, metadata: {name: gateway, namespace: prod}, spec: {selector: {app: gateway}}}")
 	notes := planObject(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: notes, namespace: prod}}")
 	for _, o := range []*unstructured.Unstructured{gateway, notes} {
@@ -123,6 +131,11 @@ func everyKindOfChange(t *testing.T) plan.Plan {
 	}
 	return c.Plan(answers)
 }
+
+// stuckText is a StatefulSet that waits for a broken pod of an earlier revision, and is as it should be for the rest.
+const stuckText = `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: stuck, namespace: prod, managedFields: [
+  {manager: kubectl-jina, operation: Apply, apiVersion: apps/v1, fieldsType: FieldsV1, fieldsV1: {f:spec: {f:serviceName: {}, f:selector: {}}}}]},
+  spec: {serviceName: stuck, selector: {matchLabels: {app: stuck}}}, status: {currentRevision: stuck-old, updateRevision: stuck-new}}`
 
 // planAnswer is the API server's answer about one of the executors.
 func planAnswer(live *unstructured.Unstructured, wanted plan.Object) plan.Answer {
@@ -196,30 +209,8 @@ func planJSON(t *testing.T, p plan.Plan) (string, any) {
 	return b.String(), v
 }
 
-func planSchema(t *testing.T) (*jsonschema.Schema, map[string]any) {
-	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "plan.schema.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	document, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	if err := compiler.AddResource("plan.schema.json", document); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("plan.schema.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return schema, document.(map[string]any)
-}
-
 func TestPlanAsJSONIsAsItsSchemaSays(t *testing.T) {
-	schema, _ := planSchema(t)
+	schema, _ := docSchema(t, "plan.schema.json")
 	text, whole := planJSON(t, everyKindOfChange(t))
 	if err := schema.Validate(whole); err != nil {
 		t.Errorf("%v\n%s", err, text)
@@ -256,7 +247,7 @@ func TestPlanAsJSONIsAsItsSchemaSays(t *testing.T) {
 
 // TestEveryPropertyOfThePlanIsDocumented holds docs/plan.md, docs/plan.schema.json and a real plan together.
 func TestEveryPropertyOfThePlanIsDocumented(t *testing.T) {
-	_, document := planSchema(t)
+	_, document := docSchema(t, "plan.schema.json")
 	var declared []string
 	propertiesOf(document, &declared)
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "plan.md"))

@@ -1,24 +1,38 @@
 package cmd
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
+	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
+	"github.com/kubectl-jina/kubectl-jina/pkg/verify"
 )
 
-// redrawEvery is the shortest time between two pictures of the live tree.
-const redrawEvery = 200 * time.Millisecond
+const (
+	// redrawEvery is the shortest time between two pictures of the live tree.
+	redrawEvery = 200 * time.Millisecond
+	// sayEvery is how often lines say what is still waited for: whoever reads a log sees no clock run.
+	sayEvery = 30 * time.Second
+)
 
 // progress prints what a command is at: on a terminal a tree of the workloads that is drawn again in place, elsewhere the
-// same facts as lines, one for each change. All methods may be called from any goroutine.
+// same facts as lines, one for each change; or it gives programs the same facts as events. All methods may be called from any
+// goroutine.
 type progress struct {
 	out io.Writer
 	env terminalEnv
+	// events is nil but for programs; then nothing is printed.
+	events *eventStream
 
 	mu     sync.Mutex
 	states []rollout.State
@@ -30,17 +44,41 @@ type progress struct {
 	// live is nil where lines are printed.
 	live *liveArea
 	// began is when the rollout started.
-	began    time.Time
-	changed  bool
+	began   time.Time
+	changed bool
+	// drawn is when the tree was drawn last, and pending are the lines that stand above it from the next time on.
+	drawn    time.Time
+	pending  []string
 	stopTick func()
 	ticking  sync.WaitGroup
 }
 
+// The forms of progress that --output names. Without one it is the tree where the terminal and its user want one.
+const (
+	progressTree  = "tree"
+	progressPlain = "plain"
+	progressJSONL = "jsonl"
+)
+
+func progressForms() []string { return []string{progressTree, progressPlain, progressJSONL} }
+
 // newProgress prints to errOut. Close ends it.
 func newProgress(errOut io.Writer, env terminalEnv) *progress {
-	p := &progress{out: errOut, env: env}
-	if env.live(errOut) {
-		p.live = &liveArea{out: errOut, size: func() (int, int, bool) { return env.size(errOut) }}
+	return newProgressAs("", genericiooptions.IOStreams{Out: io.Discard, ErrOut: errOut}, env)
+}
+
+// newProgressAs prints to standard error, or writes events to standard output, as one of the forms says. Who asks for a tree gets
+// one in CI, too, and with NO_COLOR one without colours; without a terminal that can draw one there are lines.
+func newProgressAs(form string, streams genericiooptions.IOStreams, env terminalEnv) *progress {
+	p := &progress{out: streams.ErrOut, env: env}
+	switch {
+	case form == progressJSONL:
+		p.out, p.events = io.Discard, newEventStream(streams.Out, env.now)
+	case form == progressTree && env.canDraw(streams.ErrOut), form == "" && env.live(streams.ErrOut):
+		p.live = &liveArea{
+			out: streams.ErrOut, size: func() (int, int, bool) { return env.size(streams.ErrOut) },
+			colourless: env.getenv("NO_COLOR") != "",
+		}
 	}
 	return p
 }
@@ -52,10 +90,14 @@ func (p *progress) Handle(e rollout.Event) {
 	if p.closed {
 		return
 	}
+	if p.events != nil {
+		p.events.rollout(e)
+		return
+	}
 	p.done, p.total = e.Done, e.Total
 	switch e.Type {
 	case rollout.Started:
-		p.states, p.index = nil, map[plan.Ref]int{}
+		p.settle()
 		p.began = p.env.now()
 		p.startTicking()
 	case rollout.WorkloadProgress, rollout.WorkloadDone:
@@ -66,13 +108,89 @@ func (p *progress) Handle(e rollout.Event) {
 	case rollout.Notice:
 		p.print(e.Text)
 	case rollout.Finished:
-		if p.live != nil {
-			p.draw()
-		} else {
-			fmt.Fprintf(p.out, "%d of %s ready\n", p.done, countText(p.total, "workload"))
+		if p.live == nil {
+			fmt.Fprintf(p.out, "%d of %s %s\n", p.done, countText(p.total, "workload"), p.reached())
 		}
+		p.settle() // what comes next is no part of it
 	}
 	p.changed = true
+}
+
+// Plan shows what will be done.
+func (p *progress) Plan(flowName, namespace string, all plan.Plan) {
+	if p.events != nil {
+		p.events.plan(flowName, namespace, all)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	printPlan(p.out, p.env.now(), flowName, namespace, all)
+}
+
+// Checks shows what the preflight has found: all of it to programs, to people what they should know.
+func (p *progress) Checks(results []meshcheck.Result) {
+	if p.events != nil {
+		p.events.checks(results)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	printNotable(p.out, results)
+}
+
+// Object says what was done to an object: to programs by the type of the event, to people in a word.
+func (p *progress) Object(eventType, word string, e apply.Event) {
+	if p.events != nil {
+		p.events.object(eventType, e)
+		return
+	}
+	p.Line(fmt.Sprintf("%s %s", word, e.Ref))
+}
+
+// Verified tells what was found out about whether the Flow answers.
+func (p *progress) Verified(report verify.Report, err error) {
+	if p.events != nil {
+		p.events.verified(report, err)
+		return
+	}
+	for _, w := range report.Warnings {
+		p.Line("warning: " + w)
+	}
+	switch {
+	case err != nil:
+	case report.Skipped != "":
+		p.Line("not verified: " + report.Skipped)
+	default:
+		p.Line("verified: " + report.Proved)
+	}
+}
+
+// Failed tells programs all that is known of why a rollout has failed; people read it in the error.
+func (p *progress) Failed(err error) {
+	if p.events == nil {
+		return
+	}
+	var failed *rollout.FailedError
+	var timeout *rollout.TimeoutError
+	switch {
+	case errors.As(err, &failed):
+		p.events.failed(failed.Targets)
+	case errors.As(err, &timeout):
+		p.events.failed(timeout.NotReady)
+	}
+}
+
+// End tells programs how the command ends. The error is the given one, or why they could not be told.
+func (p *progress) End(err error) error {
+	p.Close()
+	if p.events == nil {
+		return err
+	}
+	p.Failed(err)
+	if failed := p.events.end(err); err == nil {
+		return failed
+	}
+	return err
 }
 
 // Line prints text that stays, above the live tree.
@@ -91,10 +209,7 @@ func (p *progress) Close() {
 		return
 	}
 	p.closed = true
-	if p.live != nil && len(p.states) > 0 {
-		p.draw()
-		p.live.release()
-	}
+	p.settle()
 	stop := p.stopTick
 	p.mu.Unlock()
 	if stop != nil {
@@ -103,12 +218,34 @@ func (p *progress) Close() {
 	}
 }
 
-func (p *progress) print(text string) {
-	if p.live == nil || p.closed {
-		fmt.Fprintln(p.out, text)
-		return
+// Settle leaves the tree as it is: what comes next is below it.
+func (p *progress) Settle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.settle()
+}
+
+func (p *progress) settle() {
+	if p.live != nil && len(p.states) > 0 {
+		p.draw()
+		p.live.release()
 	}
-	p.live.printAbove(text)
+	p.states, p.index = nil, map[plan.Ref]int{}
+}
+
+func (p *progress) print(text string) {
+	switch {
+	case p.events != nil:
+		p.events.message(text)
+	case p.live == nil || !p.live.isDrawn():
+		fmt.Fprintln(p.out, text)
+	default:
+		// Lines that come fast would be pictures that come fast.
+		p.pending = append(p.pending, text)
+		if p.env.now().Sub(p.drawn) >= redrawEvery {
+			p.draw()
+		}
+	}
 }
 
 // put stores the state of a workload and returns the one from before.
@@ -124,12 +261,17 @@ func (p *progress) put(s rollout.State) rollout.State {
 	return before
 }
 
-// startTicking draws what has changed, at most every redrawEvery, and the seconds that pass.
+// startTicking draws what has changed, at most every redrawEvery, and the seconds that pass; lines say every sayEvery what
+// is waited for.
 func (p *progress) startTicking() {
-	if p.live == nil || p.stopTick != nil {
+	if p.stopTick != nil {
 		return
 	}
-	ticks, stopTicker := p.env.every(redrawEvery)
+	every := redrawEvery
+	if p.live == nil {
+		every = sayEvery
+	}
+	ticks, stopTicker := p.env.every(every)
 	end := make(chan struct{})
 	p.stopTick = func() { stopTicker(); close(end) }
 	p.ticking.Go(func() {
@@ -147,22 +289,53 @@ func (p *progress) startTicking() {
 func (p *progress) tick() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.states) == 0 {
-		return
-	}
-	if p.changed || p.title() != p.live.title {
+	switch {
+	case p.closed || len(p.states) == 0:
+	case p.live == nil:
+		p.sayWaiting()
+	case p.changed || len(p.pending) > 0 || p.title() != p.live.title:
 		p.draw()
 	}
 }
 
+// sayWaiting prints what is not ready, what is wrong first, and for how long it has not been.
+func (p *progress) sayWaiting() {
+	const most = 5
+	waiting := slices.DeleteFunc(slices.Clone(p.states), func(s rollout.State) bool { return s.Done })
+	if len(waiting) == 0 {
+		return
+	}
+	slices.SortStableFunc(waiting, func(a, b rollout.State) int { return urgency(a) - urgency(b) })
+	fmt.Fprintln(p.out, p.title())
+	for i, s := range waiting {
+		if i == most {
+			fmt.Fprintf(p.out, "  %s\n", moreText(waiting[i:]))
+			return
+		}
+		fmt.Fprintf(p.out, "  %s\n", strings.TrimRight(s.String()+" "+s.Elapsed(p.env.now()), " "))
+	}
+}
+
 func (p *progress) draw() {
-	p.changed = false
-	p.live.draw(p.title(), p.states)
+	above := p.pending
+	p.changed, p.pending, p.drawn = false, nil, p.env.now()
+	p.live.draw(p.title(), p.drawn, p.states, above)
 }
 
 func (p *progress) title() string {
-	return fmt.Sprintf("%d of %s ready after %s", p.done, countText(p.total, "workload"), p.env.now().Sub(p.began).Truncate(time.Second))
+	return fmt.Sprintf("%d of %s %s after %s", p.done, countText(p.total, "workload"), p.reached(), p.env.now().Sub(p.began).Truncate(time.Second))
 }
+
+// reached is the word for what the workloads are when they are done.
+func (p *progress) reached() string {
+	if len(p.states) > 0 && !slices.ContainsFunc(p.states, func(s rollout.State) bool { return !stops(s) }) {
+		return "stopped"
+	}
+	return "ready"
+}
+
+// stops tells whether a workload is to have no pods.
+func stops(s rollout.State) bool { return s.Observed && s.Wanted == 0 }
 
 // stateLine is the line for a change from before to s, or empty when it is nothing to write home about: a pod that goes
 // through the normal steps of starting, or a workload that was ready from the beginning.
@@ -174,6 +347,8 @@ func stateLine(before, s rollout.State) string {
 		before.Ready = 0 // a count of another revision's pods
 	}
 	switch {
+	case s.Done && stops(s):
+		return fmt.Sprintf("%s: stopped", s.Part)
 	case s.Done:
 		return fmt.Sprintf("%s: %d/%d ready", s.Part, s.Ready, s.Wanted)
 	case s.Failure != "":
@@ -186,7 +361,7 @@ func stateLine(before, s rollout.State) string {
 			return ""
 		}
 		return s.String()
-	case !s.Observed, s.Ready == before.Ready && !before.Done:
+	case !s.Observed, stops(s), s.Ready == before.Ready && !before.Done:
 		return ""
 	case s.Ready == s.Wanted:
 		return "" // the line that it is done follows
@@ -210,13 +385,17 @@ func mark(s rollout.State) string {
 }
 
 // stateCells are the columns behind a workload's name.
-func stateCells(s rollout.State) []string {
-	why := s.Reason
-	if s.Failure != "" {
-		why = strings.TrimSuffix(s.Failure+": "+s.Reason, ": ")
-	}
-	if s.Done && why == "" {
+func stateCells(s rollout.State, now time.Time) []string {
+	why := s.Why()
+	switch {
+	case !s.Done || why != "":
+	case stops(s):
+		why = "stopped"
+	default:
 		why = "ready"
+	}
+	if elapsed := s.Elapsed(now); elapsed != "" {
+		why += " " + elapsed
 	}
 	if !s.Observed && s.Failure == "" {
 		return []string{fmt.Sprintf("%s -/%d", mark(s), s.Wanted), why}

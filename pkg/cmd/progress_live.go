@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
@@ -25,6 +26,8 @@ const (
 type liveArea struct {
 	out  io.Writer
 	size func() (columns, rows int, ok bool)
+	// colourless: its user wants no colours.
+	colourless bool
 
 	title string
 	lines []string
@@ -32,21 +35,25 @@ type liveArea struct {
 	columns int
 }
 
-// draw replaces the area by a picture of the states that fits the terminal.
-func (a *liveArea) draw(title string, states []rollout.State) {
+// draw replaces the area by a picture of the states that fits the terminal, below lines that stay.
+func (a *liveArea) draw(title string, now time.Time, states []rollout.State, above []string) {
 	columns, rows, ok := a.size()
 	if !ok || columns < 1 || rows < 2 {
 		columns, rows = 80, 24
 	}
 	a.title = title
 	// The line that the cursor stands on after the picture is the terminal's last.
-	next := fitStates(states, rows-2)
+	next := fitStates(states, now, rows-2)
 	lines := make([]string, 0, len(next)+1)
 	for _, line := range append([]string{title}, next...) {
 		// One cell less than there are: a full line makes some terminals wrap.
 		lines = append(lines, cutText(line, columns-1))
 	}
-	a.write(a.back(columns), lines, columns)
+	before := a.back(columns)
+	if len(above) > 0 {
+		before += eraseBelow + strings.Join(above, "\n") + "\n"
+	}
+	a.write(before, lines, columns)
 }
 
 // printAbove prints text that stays, and the area again below it.
@@ -67,6 +74,9 @@ func (a *liveArea) printAbove(text string) {
 	a.write(a.back(columns)+eraseBelow+above, lines, columns)
 }
 
+// isDrawn tells whether there is a picture that will be drawn again.
+func (a *liveArea) isDrawn() bool { return len(a.lines) > 0 }
+
 // back moves to the area's first line. After the terminal became narrower its lines may or may not have been wrapped, and
 // nobody can tell how many rows they take now: the old picture is left behind rather than somebody else's line erased.
 func (a *liveArea) back(columns int) string {
@@ -83,7 +93,10 @@ func (a *liveArea) write(before string, lines []string, columns int) {
 	var b strings.Builder
 	b.WriteString(hideCursor + before)
 	for _, line := range lines {
-		b.WriteString(coloured(line) + eraseRight + "\n")
+		if !a.colourless {
+			line = coloured(line)
+		}
+		b.WriteString(line + eraseRight + "\n")
 	}
 	b.WriteString(eraseBelow + showCursor)
 	a.lines, a.columns = lines, columns
@@ -105,8 +118,8 @@ func coloured(line string) string {
 
 // fitStates draws the states as a tree if it fits into so many lines, else as a list: what is wrong first, then what is not
 // ready, then the ready ones, and how many are not shown.
-func fitStates(states []rollout.State, rows int) []string {
-	if lines := treeLines(nil, stateTree(states)); len(lines) <= rows {
+func fitStates(states []rollout.State, now time.Time, rows int) []string {
+	if lines := treeLines(nil, stateTree(states, now)); len(lines) <= rows {
 		return lines
 	}
 	ordered := slices.Clone(states)
@@ -114,7 +127,7 @@ func fitStates(states []rollout.State, rows int) []string {
 	shown := min(max(rows-1, 0), len(ordered))
 	var nodes []treeNode
 	for _, s := range ordered[:shown] {
-		nodes = append(nodes, treeNode{cells: append([]string{s.Part.String()}, stateCells(s)...)})
+		nodes = append(nodes, treeNode{cells: append([]string{s.Part.String()}, stateCells(s, now)...)})
 	}
 	return append(treeLines(nil, nodes), moreText(ordered[shown:]))
 }
@@ -150,12 +163,12 @@ func moreText(hidden []rollout.State) string {
 }
 
 // stateTree puts heads and shards below their executor, in the order of the states.
-func stateTree(states []rollout.State) []treeNode {
+func stateTree(states []rollout.State, now time.Time) []treeNode {
 	var roots []treeNode
 	group := map[string]int{} // executor → its place in roots
 	for _, s := range states {
 		if s.Part.Role != plan.RoleHead && s.Part.Role != plan.RoleShard {
-			roots = append(roots, treeNode{cells: append([]string{s.Part.String()}, stateCells(s)...)})
+			roots = append(roots, treeNode{cells: append([]string{s.Part.String()}, stateCells(s, now)...)})
 			continue
 		}
 		i, ok := group[s.Part.Executor]
@@ -168,7 +181,7 @@ func stateTree(states []rollout.State) []treeNode {
 		if s.Part.Role == plan.RoleShard {
 			name = fmt.Sprintf("shard %d", s.Part.Shard)
 		}
-		roots[i].children = append(roots[i].children, treeNode{cells: append([]string{name}, stateCells(s)...)})
+		roots[i].children = append(roots[i].children, treeNode{cells: append([]string{name}, stateCells(s, now)...)})
 	}
 	return roots
 }

@@ -23,6 +23,9 @@ type screen struct {
 	writes        int
 }
 
+// wideRest is in the second cell of a letter that takes two.
+const wideRest = '\uFFFE'
+
 func newScreen(t *testing.T, columns, rows int) *screen {
 	return &screen{t: t, columns: columns, rows: rows, lines: make([]string, rows)}
 }
@@ -57,7 +60,11 @@ func (s *screen) put(r rune) {
 	case r < ' ' || r == 0x7f:
 		s.t.Errorf("control character %q", r)
 	default:
-		if s.column == s.columns {
+		cells := runeWidth(r)
+		if cells == 0 {
+			return // it changes the letter before it
+		}
+		if s.column+cells > s.columns {
 			s.t.Errorf("line %q is as long as the terminal is wide: it wraps", s.lines[s.row])
 			s.column = 0
 			s.down()
@@ -67,8 +74,14 @@ func (s *screen) put(r rune) {
 			line = append(line, ' ')
 		}
 		line[s.column] = r
+		if cells == 2 {
+			if len(line) == s.column+1 {
+				line = append(line, wideRest)
+			}
+			line[s.column+1] = wideRest
+		}
 		s.lines[s.row] = string(line)
-		s.column++
+		s.column += cells
 	}
 }
 
@@ -119,7 +132,8 @@ func (s *screen) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := append(append([]string{}, s.scrollback...), s.lines...)
-	return strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n"
+	text := strings.ReplaceAll(strings.Join(lines, "\n"), string(wideRest), "")
+	return strings.TrimRight(text, "\n") + "\n"
 }
 
 // resize changes the size as a terminal does that wraps lines which became too long, the hard case.

@@ -44,17 +44,22 @@ func processTerminal() terminalEnv {
 // terminal is the surroundings that commands print their progress in.
 func (f *factory) terminal() terminalEnv { return processTerminal() }
 
-// live tells whether the writer is a terminal whose lines may be drawn again. In CI, with NO_COLOR (https://no-color.org)
-// and on terminals that say they can do nothing, it may not. The Windows console understands control sequences only under
-// hosts that announce themselves.
+// live tells whether the writer is a terminal whose lines are drawn again unasked: not in CI, and not with NO_COLOR
+// (https://no-color.org), whose users want plain text.
 func (e terminalEnv) live(w io.Writer) bool {
-	if _, _, ok := e.size(w); !ok {
-		return false
-	}
 	if e.getenv("NO_COLOR") != "" {
 		return false
 	}
 	if ci := e.getenv("CI"); ci != "" && ci != "false" && ci != "0" {
+		return false
+	}
+	return e.canDraw(w)
+}
+
+// canDraw tells whether the writer is a terminal whose lines can be drawn again. Some say that they can do nothing, and the Windows
+// console understands control sequences only under hosts that announce themselves.
+func (e terminalEnv) canDraw(w io.Writer) bool {
+	if _, _, ok := e.size(w); !ok {
 		return false
 	}
 	name := e.getenv("TERM")

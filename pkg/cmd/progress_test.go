@@ -215,7 +215,7 @@ func TestWhatIsHiddenIsCounted(t *testing.T) {
 		{[]rollout.State{starting, starting, starting, starting}, "… and 2 more not ready"},
 		{[]rollout.State{starting, ready, starting, starting}, "… and 1 more not ready, 1 more ready"},
 	} {
-		lines := fitStates(c.states, 3)
+		lines := fitStates(c.states, time.Time{}, 3)
 		if len(lines) != 3 || lines[2] != c.want || !strings.HasPrefix(lines[0], "s ") {
 			t.Errorf("got %q, want the last to be %q", lines, c.want)
 		}

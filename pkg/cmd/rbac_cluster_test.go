@@ -58,7 +58,14 @@ type tenant struct {
 func newTenant(t *testing.T, c *testcluster.Cluster, admin kubernetes.Interface, namespace string) *tenant {
 	t.Helper()
 	u := &tenant{cluster: c, admin: admin, name: "tenant-of-" + namespace, namespace: namespace}
-	u.kubeconfig = c.User(t, u.name)
+	u.join(t)
+	return u
+}
+
+// join makes the user, and binds the Role to it.
+func (u *tenant) join(t *testing.T) {
+	t.Helper()
+	u.kubeconfig = u.cluster.User(t, u.name)
 	config, err := clientcmd.BuildConfigFromFlags("", u.kubeconfig)
 	if err != nil {
 		t.Fatal(err)
@@ -67,15 +74,14 @@ func newTenant(t *testing.T, c *testcluster.Cluster, admin kubernetes.Interface,
 	if u.own, err = kubernetes.NewForConfig(config); err != nil {
 		t.Fatal(err)
 	}
-	_, err = admin.RbacV1().RoleBindings(namespace).Create(t.Context(), &rbacv1.RoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "kubectl-jina-test"},
+	_, err = u.admin.RbacV1().RoleBindings(u.namespace).Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "kubectl-jina-test-"},
 		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "kubectl-jina-test"},
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: u.name}},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return u
 }
 
 // singleRules takes rules apart: one verb on one resource each.
@@ -208,7 +214,7 @@ func TestUpNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
 	}
 	rules, optional := printedRules(t, "up")
 	preflight := func(string, string) int { return codePreflight }
-	u.mustFailWithoutEach(t, rules, preflight, "up", "-f", file, "--yes", "--recreate")
+	u.mustFailWithoutEach(t, withoutDeletingPods(singleRules(rules)), preflight, "up", "-f", file, "--yes", "--recreate")
 
 	u.grant(t, rules)
 	if r := u.run(t, "plan", "-f", file, "--exit-code"); r.code != codeChanges {
@@ -260,6 +266,47 @@ func TestScaleNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
 	}
 }
 
+func TestRestartNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
+	u, _, _ := rightsCase(t)
+	rules, _ := printedRules(t, "restart")
+	u.mustFailWithoutEach(t, rules, afterReading("restart"), "restart", "encoder", "store")
+
+	u.grant(t, rules)
+	if r := u.run(t, "restart", "encoder", "store"); r.code != codeOK {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+}
+
+func TestPauseAndResumeNeedEachRightOfTheirRolesAndNoOther(t *testing.T) {
+	u, _, at := rightsCase(t)
+	rules, _ := printedRules(t, "pause")
+	u.mustFailWithoutEach(t, rules, afterReading("pause"), "pause")
+	u.grant(t, rules)
+	r := u.run(t, "pause")
+	if r.code != codeOK {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("not allowed to watch pods in namespace %q", u.namespace),
+		"warning: the right to list horizontalpodautoscalers.autoscaling in namespace " + u.namespace + " is missing",
+	} {
+		if strings.Count(r.errOut, want) == 0 {
+			t.Errorf("%q is not said:\n%s", want, r.errOut)
+		}
+	}
+
+	// Another tenant, who has written nothing yet.
+	v := &tenant{cluster: u.cluster, admin: u.admin, name: u.name + "-too", namespace: u.namespace}
+	v.join(t)
+	rules, _ = printedRules(t, "resume")
+	v.mustFailWithoutEach(t, rules, afterReading("resume"), "resume")
+	v.grant(t, rules)
+	if r := v.run(t, "resume"); r.code != codeOK {
+		t.Fatalf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+	must(t, codeOK, append([]string{"status", "--exit-code"}, at...)...)
+}
+
 // afterReading is the exit code of a command that first reads what there is: a read that is forbidden is an error like any
 // other, and what it needs besides is checked then.
 func afterReading(command string) func(verb, resource string) int {
@@ -284,6 +331,70 @@ func TestStatusNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
 	r := u.run(t, "status", "--exit-code")
 	if r.code != codeOK || !strings.Contains(r.out, "Not allowed to list pods and replicasets") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+	out, errOut, stop := background(t, "status", "--watch", "--kubeconfig", u.kubeconfig, "-n", u.namespace)
+	eventuallyPrinted(t, out, ": healthy, 6 of 6 workloads ready")
+	eventuallyPrinted(t, errOut, "not allowed to watch deployments in namespace")
+	if code := stop(); code != codeInterrupted {
+		t.Errorf("watched: exit code %d", code)
+	}
+}
+
+func TestListNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
+	u, _, _ := rightsCase(t)
+	rules, optional := printedRules(t, "list")
+	u.mustFailWithoutEach(t, rules, func(string, string) int { return codeError }, "list")
+
+	u.grant(t, rules)
+	r := u.run(t, "list")
+	if r.code != codeOK || !strings.Contains(r.out, "shop") || !strings.Contains(r.errOut, "not allowed to list pods and replicasets") {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+	u.grant(t, slices.Concat(rules, optional))
+	if r := u.run(t, "list"); r.code != codeOK || r.errOut != "" {
+		t.Errorf("with the optional rights: exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+}
+
+func TestLogsNeedEachRightOfTheirRoleAndNoOther(t *testing.T) {
+	u, _, _ := rightsCase(t)
+	rules, _ := printedRules(t, "logs")
+	u.mustFailWithoutEach(t, rules, func(string, string) int { return codeError }, "logs")
+
+	u.grant(t, rules)
+	if r := u.run(t, "logs", "encoder"); r.code != codeOK || r.out == "" || r.errOut != "" {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+	// Without the right to watch, new pods are looked for.
+	out, errOut, stop := background(t, "logs", "encoder", "-f", "--kubeconfig", u.kubeconfig, "-n", u.namespace)
+	eventuallyPrinted(t, out, "encoder ")
+	eventuallyPrinted(t, errOut, "not allowed to watch pods in namespace")
+	if code := stop(); code != codeInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestPingNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
+	u, _, _ := rightsCase(t)
+	rules, _ := printedRules(t, "ping")
+	u.mustFailWithoutEach(t, rules, afterReading("ping"), "ping")
+
+	u.grant(t, rules)
+	if r := u.run(t, "ping"); r.code != codeOK || r.errOut != "" {
+		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+	}
+}
+
+func TestPortForwardNeedsEachRightOfItsRoleAndNoOther(t *testing.T) {
+	u, _, _ := rightsCase(t)
+	rules, _ := printedRules(t, "port-forward")
+	u.mustFailWithoutEach(t, rules, afterReading("port-forward"), "port-forward", ":8080")
+
+	u.grant(t, rules)
+	_, errOut, stop := background(t, "port-forward", ":8080", "--kubeconfig", u.kubeconfig, "-n", u.namespace)
+	eventuallyPrinted(t, errOut, "connected to pod gateway-")
+	if code := stop(); code != codeOK {
+		t.Errorf("exit code %d", code)
 	}
 }
 

@@ -50,7 +50,12 @@ func TestPrintedRolesAreStable(t *testing.T) {
 		"rbac-all.yaml":       {"--print-rbac"},
 		"rbac-up.yaml":        {"--print-rbac=up", "-n", "shop"},
 		"rbac-scale.yaml":     {"--print-rbac=scale", "-n", "shop"},
+		"rbac-restart.yaml":   {"--print-rbac=restart", "-n", "shop"},
+		"rbac-pause.yaml":     {"--print-rbac=pause", "-n", "shop"},
+		"rbac-resume.yaml":    {"--print-rbac=resume", "-n", "shop"},
+		"rbac-ping.yaml":      {"--print-rbac=ping,port-forward", "-n", "shop"},
 		"rbac-status.yaml":    {"--print-rbac=status", "-n", "shop"},
+		"rbac-logs.yaml":      {"--print-rbac=list,logs", "-n", "shop"},
 		"rbac-down.yaml":      {"--print-rbac=down", "-n", "shop"},
 		"rbac-monitored.yaml": {"--print-rbac=up,down", "-n", "1e3", "-f", flowFileIn(t, monitoredFlow)},
 	} {
@@ -68,7 +73,10 @@ func TestPrintedRolesAreStable(t *testing.T) {
 
 func TestPrintedRolesOfTheSameCommandsAreTheSame(t *testing.T) {
 	all := printRoles(t, "--print-rbac")
-	for _, value := range []string{"all", "up,scale,status,down", "down,up,down,status,scale", "up,all"} {
+	names := commandNames(meshcheck.RoleCommands())
+	backwards := slices.Clone(names)
+	slices.Reverse(backwards)
+	for _, value := range []string{"all", strings.Join(names, ","), strings.Join(append(backwards, names[0]), ","), "up,all"} {
 		if got := printRoles(t, "--print-rbac="+value); got != all {
 			t.Errorf("--print-rbac=%s prints\n%s", value, got)
 		}
@@ -126,7 +134,7 @@ func TestWrongPrintRBACIsWrongUsage(t *testing.T) {
 		args []string
 		says string
 	}{
-		{[]string{"--print-rbac=plan"}, `"plan" is not known; it can be all, or some of up, scale, status, down`},
+		{[]string{"--print-rbac=plan"}, `"plan" is not known; it can be all, or some of up, scale, restart, `},
 		{[]string{"--print-rbac=up,,down"}, `"" is not known`},
 		{[]string{"--print-rbac="}, "it is empty"},
 		{[]string{"--print-rbac", "up"}, "--print-rbac=up"},

@@ -11,6 +11,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
 	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
@@ -58,11 +60,29 @@ type recorder struct {
 
 func (r *recorder) run(t *testing.T, command meshcheck.Command, code int, args ...string) {
 	t.Helper()
+	r.record(t, command, func() {
+		must(t, code, append([]string{string(command)}, append(args, "--kubeconfig", r.kubeconfig)...)...)
+	})
+}
+
+// runUntil runs a command that goes on, until it has printed a text.
+func (r *recorder) runUntil(t *testing.T, command meshcheck.Command, text string, args ...string) {
+	t.Helper()
+	r.record(t, command, func() {
+		_, errOut, stop := background(t, append([]string{string(command)}, append(args, "--kubeconfig", r.kubeconfig)...)...)
+		eventuallyPrinted(t, errOut, text)
+		stop()
+	})
+}
+
+// record remembers which rights were used meanwhile.
+func (r *recorder) record(t *testing.T, command meshcheck.Command, meanwhile func()) {
+	t.Helper()
 	events := func() []testcluster.Event {
 		return r.cluster.AuditEvents(t, func(e testcluster.Event) bool { return e.User == r.user })
 	}
 	before := len(events())
-	must(t, code, append([]string{string(command)}, append(args, "--kubeconfig", r.kubeconfig)...)...)
+	meanwhile()
 	for _, e := range events()[before:] {
 		if e.Resource == "" {
 			if path, _, _ := strings.Cut(e.URI, "?"); path != "/version" && path != "/apis" {
@@ -85,22 +105,37 @@ func TestTheTableOfRightsIsWhatTheCommandsUse(t *testing.T) {
 	r := &recorder{cluster: c, user: "recorder-of-" + ns, used: map[meshcheck.Command][]usedRight{}}
 	r.kubeconfig = c.User(t, r.user, "system:masters")
 	file := flowFileIn(t, rightsFlow)
+	// Somebody has tidied up: the next command has to make the Lease that it works under.
+	tidyUp := func() {
+		if err := admin.CoordinationV1().Leases(ns).Delete(t.Context(), "jina-shop", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	r.run(t, meshcheck.CommandCheck, codeOK, "-n", ns, "-f", file)
 	r.run(t, meshcheck.CommandPlan, codeOK, "-n", ns, "-f", file)
 	r.run(t, meshcheck.CommandUp, codeOK, "-n", ns, "-f", file)
 	r.run(t, meshcheck.CommandStatus, codeOK, "-n", ns)
+	r.run(t, meshcheck.CommandList, codeOK, "-n", ns)
+	r.run(t, meshcheck.CommandLogs, codeOK, "-n", ns, "encoder")
+	r.run(t, meshcheck.CommandPing, codeOK, "-n", ns)
+	r.runUntil(t, meshcheck.CommandPortForward, "connected to pod gateway-", "-n", ns, ":8080")
 	r.run(t, meshcheck.CommandScale, codeOK, "-n", ns, "encoder", "store", "--replicas", "3")
+	r.run(t, meshcheck.CommandRestart, codeOK, "-n", ns, "encoder", "store")
+	tidyUp()
+	r.run(t, meshcheck.CommandPause, codeOK, "-n", ns)
+	tidyUp()
+	r.run(t, meshcheck.CommandResume, codeOK, "-n", ns)
 	if err := os.WriteFile(file, []byte(changedFlow()), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.run(t, meshcheck.CommandPlan, codeOK, "-n", ns, "-f", file)
 	r.run(t, meshcheck.CommandUp, codeOK, "-n", ns, "-f", file, "--yes", "--recreate")
-	// Somebody has tidied up: down has to make the Lease that it works under.
-	if err := admin.CoordinationV1().Leases(ns).Delete(t.Context(), "jina-shop", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
+	// What a failing pod needs to be explained: events, and its log.
+	r.fail(t, admin, ns, file)
+	tidyUp()
 	r.run(t, meshcheck.CommandDown, codeOK, "-n", ns, "--yes")
+	r.repair(t)
 
 	made := ns + "-new"
 	t.Cleanup(func() {
@@ -138,6 +173,16 @@ func TestTheTableOfRightsIsWhatTheCommandsUse(t *testing.T) {
 			}
 		}
 	}
+}
+
+// fail makes up fail at a pod that crashes.
+func (r *recorder) fail(t *testing.T, admin kubernetes.Interface, ns, file string) {
+	t.Helper()
+	crash := []byte(`{"spec":{"template":{"metadata":{"annotations":{"sim.test/scenario":"crashloop","sim.test/crash-after":"200ms","sim.test/backoff":"2s"}}}}}`)
+	if _, err := admin.AppsV1().Deployments(ns).Patch(t.Context(), "encoder", types.MergePatchType, crash, metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.run(t, meshcheck.CommandUp, codeRollout, "-n", ns, "-f", file, "--yes")
 }
 
 func (r *recorder) someUsed(u usedRight) bool {

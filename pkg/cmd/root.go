@@ -17,6 +17,7 @@ import (
 	"k8s.io/kubectl/pkg/util/templates"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 // Main runs the command line and returns the exit code.
@@ -35,9 +36,19 @@ func Main(ctx context.Context, args []string, streams genericiooptions.IOStreams
 	case flow.IsInvalid(err): // its lines start with file:line:column: error
 		fmt.Fprintln(streams.ErrOut, err)
 	default:
-		fmt.Fprintf(streams.ErrOut, "error: %v\n", err)
+		fmt.Fprintf(streams.ErrOut, "error: %s\n", plainLines(err.Error()))
 	}
 	return exitCode(err)
+}
+
+// plainLines makes a text of several lines safe to print. An error may have in it what the API server, a webhook or another user
+// has written.
+func plainLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = rollout.PlainLine(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // New is the root command.
@@ -70,10 +81,12 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 			newUpCommand(f, streams), newPlanCommand(f, streams), newDownCommand(f, streams),
 		}},
 		{Message: "Look after a running Flow:", Commands: []*cobra.Command{
-			newStatusCommand(f, streams), newScaleCommand(f, streams),
+			newStatusCommand(f, streams), newListCommand(f, streams), newLogsCommand(f, streams), newScaleCommand(f, streams),
+			newRestartCommand(f, streams), newPauseCommand(f, streams), newResumeCommand(f, streams),
+			newPingCommand(f, streams), newPortForwardCommand(f, streams),
 		}},
 		{Message: "Without touching anything:", Commands: []*cobra.Command{
-			newExportCommand(f, streams), newValidateCommand(f, streams), newCheckCommand(f, streams), newSchemaCommand(streams), newVersionCommand(streams),
+			newExportCommand(f, streams), newValidateCommand(f, streams), newCheckCommand(f, streams), newSchemaCommand(streams), newCompletionCommand(streams), newVersionCommand(streams),
 		}},
 	}
 	groups.Add(root)
@@ -82,6 +95,7 @@ func New(streams genericiooptions.IOStreams) *cobra.Command {
 		return usageErrorf("%w; see `%s --help`", err, c.CommandPath())
 	})
 	root.AddCommand(newOptionsCommand())
+	f.addCompletions(root)
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 // alone runs do while this run has the Flow's Lease, so that no other up or down changes the Flow meanwhile. It waits for the
@@ -18,7 +19,7 @@ func (s *session) alone(ctx context.Context, command string, set apply.Set, wait
 		Holder: holderName(command),
 		Wait:   wait,
 		Waiting: func(h apply.Holder) {
-			say(fmt.Sprintf("waiting for %s to end, which has been changing this Flow since %s", h.Identity, h.Since.Local().Format(time.TimeOnly)))
+			say(fmt.Sprintf("waiting for %s to end, which has been changing this Flow since %s", rollout.PlainText(h.Identity), h.Since.Local().Format(time.TimeOnly)))
 		},
 	})
 	var none *apply.NoLeaseError
@@ -26,6 +27,8 @@ func (s *session) alone(ctx context.Context, command string, set apply.Set, wait
 	case errors.As(err, &none):
 		say("warning: " + none.Error())
 		return do(ctx, nil)
+	case ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded):
+		return &exitError{code: codeTimeout, err: fmt.Errorf("timed out after %s: %w", wait, err)}
 	case err != nil:
 		return explain(err)
 	}

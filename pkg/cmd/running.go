@@ -21,8 +21,8 @@ func printRunning(w io.Writer, file *flowFile, namespace string) error {
 			if port["name"] != "port" {
 				continue
 			}
-			_, err := fmt.Fprintf(w, "  %s in the cluster at %s.%s.svc:%v, from here: kubectl port-forward -n %s service/%s %v\n",
-				o.Part, o.GetName(), namespace, port["port"], namespace, o.GetName(), port["port"])
+			_, err := fmt.Fprintf(w, "  %s in the cluster at %s.%s.svc:%v, from here: kubectl jina port-forward -n %s%s %v\n",
+				o.Part, o.GetName(), namespace, port["port"], namespace, targetArgument(o.Part), targetPort(port))
 			if err != nil {
 				return err
 			}
@@ -46,4 +46,20 @@ func entryServices(objects []plan.Object) []plan.Object {
 		}
 	}
 	return nil
+}
+
+// targetArgument is how port-forward is told a part; the gateway is what it takes by itself.
+func targetArgument(p plan.Part) string {
+	if p.Role == plan.RoleGateway {
+		return ""
+	}
+	return " " + p.String()
+}
+
+// targetPort is the pods' port behind a Service's.
+func targetPort(port map[string]any) any {
+	if target, ok := port["targetPort"]; ok {
+		return target
+	}
+	return port["port"]
 }

@@ -1,43 +1,51 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
+	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
+	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 var (
 	scaleLong = templates.LongDesc(`
-		Change the replicas of parts of a running Flow, live, and wait until that many are ready.
+		Change the replicas of parts of a running Flow, live, and wait until that many are ready and no more are left.
 
 		A target is gateway, EXECUTOR, EXECUTOR/SHARD or EXECUTOR/head. An executor with shards gets the replicas in
 		each of its shards; its head is scaled only by name.
 
 		The replicas are written through the scale subresource as the field manager kubectl-jina-scale, which owns
-		them from then on: a later up leaves them alone.`)
+		them from then on: a later up leaves them alone.
+
+		Nothing is changed at all when one of the targets is unknown, is scaled by an autoscaler, is a stateful executor
+		that would lose its quorum, or has other replicas than --current-replicas says; nor while the Flow is paused.
+
+		Exit codes: 0 done, 1 the Flow is paused or has other replicas than expected, 3 an autoscaler owns the replicas, or
+		somebody else has scaled in this moment, 4 a permission is missing, 5 the replicas cannot become ready or somebody
+		else changes them during the wait, 6 timed out, 64 an unknown target or a quorum that would be lost.`)
 
 	scaleExample = templates.Examples(`
 		# Three gateways
 		kubectl jina scale gateway --replicas 3
 
-		# Two replicas in each shard of an executor, and four of another one
-		kubectl jina scale indexer --replicas 2
-		kubectl jina scale encoder --replicas 4
+		# Two replicas in each shard of an executor, and of another one
+		kubectl jina scale indexer encoder --replicas 2
 
 		# Only shard 1, and only if it has 2 replicas now
-		kubectl jina scale indexer/1 --current-replicas 2 --replicas 3`)
+		kubectl jina scale indexer/1 --current-replicas 2 --replicas 3
+
+		# What would it do?
+		kubectl jina scale encoder --replicas 3 --dry-run=server`)
 )
 
 type scaleOptions struct {
@@ -45,8 +53,9 @@ type scaleOptions struct {
 	targets  []string
 	replicas int32
 	current  int32
-	wait     bool
-	timeout  time.Duration
+	waitFlags
+	dryRun string
+	output string
 
 	hasReplicas, hasCurrent bool
 
@@ -73,8 +82,10 @@ func newScaleCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Comm
 	o.bind(fs)
 	fs.Int32Var(&o.replicas, "replicas", 0, "The replicas that each target shall have")
 	fs.Int32Var(&o.current, "current-replicas", 0, "Change nothing unless each target has that many replicas now")
-	fs.BoolVar(&o.wait, "wait", true, "Wait until that many replicas are ready, and no more are left")
-	fs.DurationVar(&o.timeout, "timeout", 10*time.Minute, "How long to wait")
+	o.bindWait(fs, "Wait until that many replicas are ready, and no more are left",
+		"How long to wait; 0 takes what the startup probes and the time to end allow, and prints it")
+	fs.StringVar(&o.dryRun, "dry-run", dryRunNone, "none; client: only look; server: ask the API server, and change nothing")
+	fs.StringVarP(&o.output, "output", "o", "", "Output format: json or name")
 	return c
 }
 
@@ -96,133 +107,130 @@ func (o *scaleOptions) Validate() error {
 		return usageErrorf("--replicas: %d is negative", o.replicas)
 	case o.hasCurrent && o.current < 0:
 		return usageErrorf("--current-replicas: %d is negative", o.current)
-	case o.timeout <= 0:
-		return usageErrorf("--timeout: %s is not a time to wait", o.timeout)
+	case !slices.Contains([]string{dryRunNone, dryRunClient, dryRunServer}, o.dryRun):
+		return usageErrorf("--dry-run: %q is not known; it can be none, client or server", o.dryRun)
+	case !slices.Contains([]string{"", outputJSON, outputName}, o.output):
+		return usageErrorf("--output: %q is not known; it can be json or name", o.output)
 	}
-	return o.validate()
+	return cmp.Or(o.validateWait(), o.validate())
 }
 
 // Run scales and waits.
-func (o *scaleOptions) Run(ctx context.Context) error {
+func (o *scaleOptions) Run(ctx context.Context) (err error) {
+	defer func() { err = interrupted(ctx, err, "nothing was scaled") }()
 	s, name, err := o.find(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
-	live, err := s.client.Workloads(ctx, s.set(name))
-	if err != nil {
-		return explain(err)
-	}
-	workloads, err := pickWorkloads(partsOf(live), o.targets)
+	live, err := s.parts(ctx, name)
 	if err != nil {
 		return err
 	}
-	if err := s.mayScale(ctx, workloads); err != nil {
+	picked, err := o.pick(ctx, s, live)
+	if err != nil {
 		return err
 	}
-	var current *int32
+	if o.dryRun == dryRunNone {
+		s.sayWhoShares(ctx, live, picked, o.replicas, o.ErrOut)
+	}
+	results, err := o.scale(ctx, s, picked)
+	if printErr := printScaled(o.Out, o.output, scaledFlow{Flow: name, Namespace: s.namespace, DryRun: o.dryRun, Targets: results}); err == nil {
+		err = printErr
+	}
+	if err != nil || !o.wait || o.dryRun != dryRunNone {
+		return err
+	}
+	return o.follow(ctx, s, name, picked)
+}
+
+// pick finds the targets, and refuses all of them where one must not be scaled like this.
+func (o *scaleOptions) pick(ctx context.Context, s *session, live liveFlow) ([]livePart, error) {
+	picked, err := pick(live.parts, o.targets)
+	if err != nil {
+		return nil, err
+	}
+	if err := live.refusePaused(s.namespace); err != nil {
+		return nil, err
+	}
 	if o.hasCurrent {
-		current = &o.current
-	}
-	var targets []rollout.Target
-	for _, w := range workloads {
-		before, _, _ := unstructured.NestedInt64(w.object.Object, "spec", "replicas")
-		if before == int64(o.replicas) && current == nil {
-			fmt.Fprintf(o.Out, "%s has %s already\n", w.part, countText(int(before), "replica"))
-		} else {
-			if err := s.client.Scale(ctx, w.object, o.replicas, current); err != nil {
-				return interrupted(ctx, explain(err), "no more was scaled than is said above, and perhaps "+w.part.String())
-			}
-			fmt.Fprintf(o.Out, "%s scaled from %d to %s\n", w.part, before, countText(int(o.replicas), "replica"))
+		if err := refuseCurrent(picked, o.current); err != nil {
+			return nil, err
 		}
-		targets = append(targets, rollout.Target{Part: w.part, Ref: plan.RefOf(w.object), Replicas: &o.replicas})
 	}
-	if !o.wait {
+	if err := refuseQuorum(picked, o.replicas); err != nil {
+		return nil, err
+	}
+	if err := s.refuseAutoscaled(ctx, picked, o.ErrOut); err != nil {
+		return nil, err
+	}
+	if o.dryRun == dryRunClient {
+		return picked, nil
+	}
+	return picked, s.mayChange(ctx, meshcheck.CommandScale, picked)
+}
+
+// scale writes the replicas, target by target in their order, and returns what was done also where it stops before the end.
+func (o *scaleOptions) scale(ctx context.Context, s *session, picked []livePart) ([]scaledPart, error) {
+	results := make([]scaledPart, 0, len(picked))
+	for _, p := range picked {
+		result := newScaledPart(p, o.replicas)
+		var err error
+		switch {
+		case !result.Changes, o.dryRun == dryRunClient:
+		case o.dryRun == dryRunServer:
+			err = s.client.DryRunScale(ctx, p.object, o.replicas, o.expected())
+		default:
+			err = s.client.Scale(ctx, p.object, o.replicas, o.expected())
+		}
+		if err != nil && o.dryRun == dryRunNone {
+			left := fmt.Sprintf("no more was scaled than is said above, and perhaps %s", p.part)
+			if len(results) == 0 {
+				left = fmt.Sprintf("nothing was scaled but perhaps %s", p.part)
+			}
+			return results, interrupted(ctx, explain(err), left)
+		}
+		if err != nil {
+			return results, explain(err)
+		}
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+// expected are the replicas without which nothing is written; nil for any.
+func (o *scaleOptions) expected() *int32 {
+	if !o.hasCurrent {
 		return nil
 	}
-	return o.follow(ctx, s, name, targets)
+	return &o.current
 }
 
-func (o *scaleOptions) follow(ctx context.Context, s *session, flowName string, targets []rollout.Target) error {
+// follow waits until the replicas are ready, and, where there were more, until the others have ended.
+func (o *scaleOptions) follow(ctx context.Context, s *session, flowName string, picked []livePart) error {
+	var targets, fewer []rollout.Target
+	var ending []plan.Object
+	for _, p := range picked {
+		targets = append(targets, p.targetWith(o.replicas))
+		if apply.LiveReplicas(p.object) > o.replicas {
+			fewer = append(fewer, p.targetWith(o.replicas))
+			ending = append(ending, planObjects([]livePart{p})...)
+		}
+	}
+	budget := plan.StopBudget(ending)
+	if o.replicas > 0 {
+		budget = max(budget, plan.StartupBudget(planObjects(picked)))
+	}
 	progress := o.factory.newProgress(o.ErrOut)
 	defer progress.Close()
-	err := rollout.Wait(ctx, s.typed, rollout.Request{Namespace: s.namespace, Flow: flowName, Targets: targets, Timeout: o.timeout}, progress.Handle)
-	if errors.Is(err, context.Canceled) {
-		return &exitError{code: codeInterrupted, err: errors.New("interrupted while waiting: the replicas are set, the rollout goes on by itself")}
+	a := s.await(flowName, o.timeout, budget, progress, "the replicas are set, the rollout goes on by itself")
+	if err := a.ready(ctx, targets); err != nil {
+		return err
 	}
-	return explain(err)
+	return a.gone(ctx, fewer)
 }
 
-// livePart is a live workload and the part of the Flow that it is.
-type livePart struct {
-	part   plan.Part
-	object *unstructured.Unstructured
-}
-
-// partsOf are the workloads of a Flow: gateway first, then by executor and shard. Executors are named as in the file, by the
-// label that Jina itself puts on their pods.
-func partsOf(workloads []*unstructured.Unstructured) []livePart {
-	var parts []livePart
-	for _, o := range workloads {
-		part := plan.PartOf(o)
-		if name, ok, _ := unstructured.NestedString(o.Object, "spec", "template", "metadata", "labels", plan.LabelJinaDeployment); ok && part.Role != plan.RoleGateway {
-			part.Executor = name
-		}
-		parts = append(parts, livePart{part, o})
-	}
-	slices.SortFunc(parts, func(a, b livePart) int {
-		if d := strings.Compare(a.part.Executor, b.part.Executor); d != 0 {
-			return d
-		}
-		if d := strings.Compare(string(a.part.Role), string(b.part.Role)); d != 0 {
-			return d
-		}
-		return a.part.Shard - b.part.Shard
-	})
-	return parts
-}
-
-// pickWorkloads finds what the targets name. An executor with shards stands for all of them, without its head.
-func pickWorkloads(parts []livePart, targets []string) ([]livePart, error) {
-	var picked []livePart
-	for _, t := range targets {
-		n := len(picked)
-		for _, p := range parts {
-			if p.matches(t) && !slices.ContainsFunc(picked, func(q livePart) bool { return q.part == p.part }) {
-				picked = append(picked, p)
-			}
-		}
-		if len(picked) == n && !slices.ContainsFunc(picked, func(p livePart) bool { return p.matches(t) }) {
-			return nil, usageErrorf("the Flow has no %q; it has: %s", t, strings.Join(targetNames(parts), ", "))
-		}
-	}
-	return picked, nil
-}
-
-func (p livePart) matches(target string) bool {
-	name, rest, sub := strings.Cut(target, "/")
-	if p.part.Role == plan.RoleGateway {
-		return target == "gateway"
-	}
-	if name != p.part.Executor && name != p.object.GetLabels()[plan.LabelExecutor] {
-		return false
-	}
-	switch p.part.Role {
-	case plan.RoleHead:
-		return sub && rest == "head"
-	case plan.RoleShard:
-		return !sub || rest == strconv.Itoa(p.part.Shard)
-	default:
-		return !sub
-	}
-}
-
-func targetNames(parts []livePart) []string {
-	var names []string
-	for _, p := range parts {
-		if (p.part.Role == plan.RoleHead || p.part.Role == plan.RoleShard) && !slices.Contains(names, p.part.Executor) {
-			names = append(names, p.part.Executor)
-		}
-		names = append(names, p.part.String())
-	}
-	return names
+// resourceName is a workload as kubectl's -o name has it.
+func (p livePart) resourceName() string {
+	kind := p.object.GroupVersionKind()
+	return strings.ToLower(kind.Kind) + "." + kind.Group + "/" + p.object.GetName()
 }

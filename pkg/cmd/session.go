@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
@@ -18,6 +19,7 @@ import (
 
 // session is a cluster and a namespace in it.
 type session struct {
+	config    *rest.Config
 	typed     kubernetes.Interface
 	client    *apply.Client
 	namespace string
@@ -47,7 +49,7 @@ func (f *factory) connect() (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &session{typed: typed, client: &apply.Client{Dynamic: dyn, REST: typed.Discovery().RESTClient(), Leases: typed.CoordinationV1()}, namespace: ns, server: config.Host}, nil
+	return &session{config: config, typed: typed, client: &apply.Client{Dynamic: dyn, REST: typed.Discovery().RESTClient(), Leases: typed.CoordinationV1()}, namespace: ns, server: config.Host}, nil
 }
 
 // read reads the Flow file. What the kubeconfig says of the namespace is taken if it can be had.
@@ -100,6 +102,7 @@ func (s *session) compare(ctx context.Context, file *flowFile, opts plan.Compare
 	if err := refuseNamesake(file, c.state.Parent); err != nil {
 		return nil, err
 	}
+	opts.Paused = c.state.Parent.IsPaused()
 	beside := plan.Compare(file.Objects, c.state.Live, opts)
 	answers, err := s.client.DryRun(ctx, beside.Undecided())
 	if err != nil {

@@ -3,12 +3,15 @@ package cmd
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -74,7 +77,7 @@ func TestStatusOfALiveFlow(t *testing.T) {
 
 	c.want(0, `(?s)^Flow shop in namespace .*: healthy, 5 of 5 workloads ready\n.*`+
 		`\ngateway +1/1 +ready +file +0 .*`+
-		`\n├─ encoder +1/1 +ready +file +0 +\S+ +gateway +registry.example.com/encoder:1\n`+
+		`\n├─ encoder +1/1 +ready +file +0 +none +\S+ +3\.\d+\.\d+ +gateway +registry.example.com/encoder:1\n`+
 		`└─ in_dexer +3/3 +ready +encoder\n`+
 		`   ├─ head .*\n   ├─ shard 0 .*\n   └─ shard 1 `, "status", "--exit-code")
 	c.want(0, "Flow shop in namespace", "status", "-f", file)
@@ -89,6 +92,10 @@ func TestStatusOfALiveFlow(t *testing.T) {
 	}
 	c.want(5, "not healthy, 4 of 5(?s:.*)encoder: missing", "status", "--exit-code")
 	c.want(0, "not healthy", "status")
+	if err := client.AppsV1().Deployments(c.namespace).Delete(t.Context(), "in-dexer-1", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	c.want(5, "not healthy, 3 of 5(?s:.*)in_dexer/1: missing", "status", "--exit-code")
 
 	stranger := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "jina-other"}}
 	if _, err := client.CoreV1().ConfigMaps(c.namespace).Create(t.Context(), stranger, metav1.CreateOptions{}); err != nil {
@@ -140,3 +147,121 @@ func TestStatusWithoutTheRightToReadPodsSaysSo(t *testing.T) {
 type errorText string
 
 func (e errorText) Error() string { return string(e) }
+
+// watchFlow crashes when it is told to, on the embedded cluster.
+const watchFlow = `jtype: Flow
+with: {name: shop}
+executors:
+  - name: encoder
+    uses: docker://registry.example/enc:1
+`
+
+func TestAWatchedStatusEndsWhenTheFlowIsHealthy(t *testing.T) {
+	_, client, ns, at := clusterForTest(t)
+	file := flowFileIn(t, watchFlow)
+	must(t, codeOK, append([]string{"up", "-f", file}, at...)...)
+	for _, until := range []string{forHealthy, forReady} {
+		r := must(t, codeOK, append([]string{"status", "--watch", "--for", until, "--timeout", "1m"}, at...)...)
+		if !strings.HasSuffix(r.out, "healthy, 2 of 2 workloads ready\n") || !strings.Contains(r.out, "encoder: 1/1 ready\n") {
+			t.Errorf("got:\n%s", r.out)
+		}
+	}
+	// A pod that never becomes ready takes the place of the one there is.
+	d := deployment(t, client, ns, "encoder")
+	d.Spec.Template.Annotations = map[string]string{"sim.test/ready-after": "1h"}
+	d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	if _, err := client.AppsV1().Deployments(ns).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	testcluster.Eventually(t, func() error {
+		if r := run(t.Context(), append([]string{"status", "--exit-code"}, at...)...); r.code != codeRollout {
+			return fmt.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+		}
+		return nil
+	})
+	r := must(t, codeTimeout, append([]string{"status", "--watch", "--for", "healthy", "--timeout", "2s"}, at...)...)
+	if !strings.Contains(r.errOut, "timed out after 2s: Flow shop is not healthy, 1 of 2 workloads ready") || !strings.Contains(r.errOut, "encoder: ") {
+		t.Errorf("got:\n%s", r.errOut)
+	}
+
+	// It goes on while nothing is healthy, and sees what happens.
+	out, errOut, stop := background(t, append([]string{"status", "--watch", "--for", "ready"}, at...)...)
+	eventuallyPrinted(t, out, "not healthy, 1 of 2 workloads ready\n")
+	d = deployment(t, client, ns, "encoder")
+	d.Spec.Template.Annotations = nil
+	if _, err := client.AppsV1().Deployments(ns).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	eventuallyPrinted(t, out, ": healthy, 2 of 2 workloads ready\n")
+	if code := stop(); code != codeOK {
+		t.Errorf("exit code %d\n%s", code, errOut)
+	}
+}
+
+func TestAWatchedStatusEndsByASignalAndWithItsFlow(t *testing.T) {
+	_, _, _, at := clusterForTest(t)
+	must(t, codeOK, append([]string{"up", "-f", flowFileIn(t, watchFlow)}, at...)...)
+	out, _, stop := background(t, append([]string{"status", "-w", "-o", "json"}, at...)...)
+	eventuallyPrinted(t, out, `"healthy":true`)
+	if code := stop(); code != codeInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	out, errOut, _ := background(t, append([]string{"status", "-w"}, at...)...)
+	eventuallyPrinted(t, out, "healthy")
+	must(t, codeOK, append([]string{"down", "--yes"}, at...)...)
+	eventuallyPrinted(t, errOut, `no Flow "shop" in namespace`)
+}
+
+func TestStatusNeverSaysReadyWhilePodsCrash(t *testing.T) {
+	_, client, ns, at := clusterForTest(t)
+	must(t, codeOK, append([]string{"up", "-f", flowFileIn(t, watchFlow)}, at...)...)
+	d := deployment(t, client, ns, "encoder")
+	d.Spec.Template.Annotations = map[string]string{"sim.test/scenario": "crashloop"}
+	d.Spec.Strategy = appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType}
+	if _, err := client.AppsV1().Deployments(ns).Update(t.Context(), d, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	var status rollout.FlowStatus
+	testcluster.Eventually(t, func() error {
+		r := run(t.Context(), append([]string{"status", "-o", "json", "--exit-code"}, at...)...)
+		if err := json.Unmarshal([]byte(r.out), &status); err != nil {
+			return err
+		}
+		w := status.Executors[0].Single
+		if r.code != codeRollout || w.Cause == nil || w.Cause.Kind != rollout.CauseCrash || w.Restarts == nil || *w.Restarts < 2 {
+			return fmt.Errorf("exit code %d\n%s%s", r.code, r.out, r.errOut)
+		}
+		return nil
+	})
+	w := status.Executors[0].Single
+	if w.Healthy || w.Phase == rollout.PhaseReady || w.Cause.Container != "executor" || len(w.Cause.Logs) == 0 && w.Cause.LogNote == "" {
+		t.Errorf("got %+v, cause %+v", w, w.Cause)
+	}
+	for range 20 {
+		if r := run(t.Context(), append([]string{"status", "--exit-code"}, at...)...); r.code != codeRollout {
+			t.Fatalf("exit code %d\n%s", r.code, r.out)
+		}
+	}
+}
+
+func TestStatusKnowsTheMeshAndTheAutoscaler(t *testing.T) {
+	_, client, ns, at := clusterForTest(t)
+	must(t, codeOK, append([]string{"up", "-f", flowFileIn(t, watchFlow)}, at...)...)
+	two := int32(2)
+	_, err := client.AutoscalingV2().HorizontalPodAutoscalers(ns).Create(t.Context(), &autoscalingv2.HorizontalPodAutoscaler{
+		ObjectMeta: metav1.ObjectMeta{Name: "enc"},
+		Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
+			ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{APIVersion: "apps/v1", Kind: "Deployment", Name: "encoder"}, MinReplicas: &two, MaxReplicas: 5,
+		},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testcluster.Eventually(t, func() error {
+		r := run(t.Context(), append([]string{"status"}, at...)...)
+		if !regexp.MustCompile(`encoder +2/2 +ready +HPA enc \(2-5\) +0 +linkerd 2/2 `).MatchString(r.out) {
+			return errorText(r.out + r.errOut)
+		}
+		return nil
+	})
+}

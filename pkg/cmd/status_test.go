@@ -2,6 +2,9 @@ package cmd
 
 import (
 	"bytes"
+	"errors"
+	"io"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +26,7 @@ func liveWorkload(o *rollout.Objects, name string, part plan.Part, wanted, ready
 	if part.Role == plan.RoleGateway {
 		written = "gateway"
 	}
-	labels := map[string]string{plan.LabelFlow: "search", plan.LabelComponent: string(part.Role), plan.LabelExecutor: strings.ToLower(written)}
+	labels := map[string]string{plan.LabelFlow: "search", plan.LabelManagedBy: plan.FieldManager, plan.LabelVersion: "3.34.0", plan.LabelComponent: string(part.Role), plan.LabelExecutor: strings.ToLower(written)}
 	if part.Role == plan.RoleShard {
 		labels[plan.LabelShard] = string(rune('0' + part.Shard))
 	}
@@ -119,10 +122,22 @@ func TestStatusPrinters(t *testing.T) {
 			d.Status.Conditions = []appsv1.DeploymentCondition{{
 				Type: appsv1.DeploymentReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: small",
 			}}
-			o.ReplicaSets[1].Status.ReadyReplicas = 0
+			// The pods are those of the revision before.
+			d.Annotations = map[string]string{"deployment.kubernetes.io/revision": "2"}
+			next := o.ReplicaSets[1].DeepCopy()
+			next.Name, next.UID, next.Annotations, next.Status = "encoder-2b", "encoder-2b", d.Annotations, appsv1.ReplicaSetStatus{}
+			next.Labels = map[string]string{"pod-template-hash": "2b"}
+			next.Status.Conditions = []appsv1.ReplicaSetCondition{{
+				Type: appsv1.ReplicaSetReplicaFailure, Status: corev1.ConditionTrue, Message: "exceeded quota: small",
+			}}
+			o.ReplicaSets = append(o.ReplicaSets, next)
 		}, false},
 		{"parts missing", func(o *rollout.Objects, _ map[string][]*corev1.Pod) {
 			o.Deployments = append(o.Deployments[2:4:4], o.Deployments[4])
+		}, false},
+		{"a shard missing", func(o *rollout.Objects, _ map[string][]*corev1.Pod) {
+			o.Deployments[2].Spec.Template.Spec.Containers[0].Args = []string{"executor", "--connection-list", `{"0": "indexer-0.prod.svc:8080", "1": "indexer-1.prod.svc:8080"}`}
+			o.Deployments = o.Deployments[:4]
 		}, false},
 		{"pods unreadable", func(o *rollout.Objects, _ map[string][]*corev1.Pod) {
 			o.Pods, o.ReplicaSets, o.Unreadable = nil, nil, []string{"pods", "replicasets"}
@@ -136,28 +151,209 @@ func TestStatusPrinters(t *testing.T) {
 				t.Errorf("healthy %v", status.Healthy)
 			}
 			file := "status_" + strings.ReplaceAll(c.name, " ", "_")
-			var tree, text bytes.Buffer
-			if err := printStatus(&tree, status, statusNow); err != nil {
+			var text bytes.Buffer
+			if err := printJSON(&text, status); err != nil {
 				t.Fatal(err)
 			}
-			if err := printStatusJSON(&text, status); err != nil {
-				t.Fatal(err)
-			}
-			golden(t, file+".txt", tree.String())
+			golden(t, file+".txt", statusText(status, statusNow, false))
 			golden(t, file+".json", text.String())
 		})
+	}
+}
+
+// variedStatus has an autoscaler, pods in a mesh, an external executor, a part that is missing, names with what pictures give a
+// meaning to, and shards that nobody needs.
+func variedStatus(t *testing.T) rollout.FlowStatus {
+	t.Helper()
+	o, pods := searchObjects()
+	liveWorkload(&o, "odd", plan.Part{Role: plan.RoleExecutor, Executor: `o"d]d;\<b>`}, 1, 1)
+	graph, err := rollout.ParseGraph(`{"encoder":["gateway"],"else where":{"needs":["encoder"],"external":true},"Indexer":["encoder","else where"],` +
+		`"o\"d]d;\\<b>":["Indexer"],"gone":["gateway"]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range pods["encoder"] {
+		p.Status.InitContainerStatuses = []corev1.ContainerStatus{{Name: "linkerd-proxy", Ready: i == 0}}
+	}
+	pods["gateway"][0].Status.ContainerStatuses = append(pods["gateway"][0].Status.ContainerStatuses, corev1.ContainerStatus{Name: "istio-proxy", Ready: true})
+	o.Deployments[0].Spec.Template.Spec.Containers[0].Image = "jinaai/jina:3.29.1-py38-standard"
+	record := searchRecord(t)
+	record.Graph = graph
+	record.Autoscalers = map[plan.Ref]plan.Autoscaler{
+		{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "prod", Name: "encoder"}:      {Kind: "HorizontalPodAutoscaler", Name: "encoder", Min: 2, Max: 8},
+		{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "prod", Name: "indexer-head"}: {Kind: "ScaledObject", Name: "heads", Min: 0, Max: 100},
+	}
+	return rollout.Status(record, o, statusNow)
+}
+
+func TestStatusIsPrintedInEachFormat(t *testing.T) {
+	for _, output := range statusOutputs() {
+		t.Run(output, func(t *testing.T) {
+			var out bytes.Buffer
+			o := statusOptions{output: output, env: terminalEnv{now: func() time.Time { return statusNow }}}
+			if err := o.print(&out, variedStatus(t)); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "status_varied."+output, out.String())
+		})
+	}
+}
+
+func TestNoNameIsMoreThanTextInAPicture(t *testing.T) {
+	status := variedStatus(t)
+	status.Flow = "a\"b\\"
+	status.Executors[0].Name = "x\"]\n  click e0 href \"https://example.com\"; y -> z"
+	var mermaid, dot bytes.Buffer
+	if err := errors.Join(printMermaid(&mermaid, status), printDOT(&dot, status)); err != nil {
+		t.Fatal(err)
+	}
+	node := regexp.MustCompile(`^ *[a-z0-9]+\["[A-Za-z0-9 \-_/.#;<>]*"\]:::(healthy|unhealthy|external)$`)
+	for line := range strings.Lines(mermaid.String()) {
+		if strings.Contains(line, ":::") && !node.MatchString(strings.TrimSuffix(line, "\n")) || strings.Contains(line, `click e0 href "`) {
+			t.Errorf("mermaid: %s", line)
+		}
+	}
+	if text := dot.String(); !strings.HasPrefix(text, `digraph "a\"b\\" {`) || !strings.Contains(text, `label="x\"]`) {
+		t.Errorf("dot:\n%s", text)
+	}
+}
+
+func TestAPausedFlowSaysHowItStarts(t *testing.T) {
+	var o rollout.Objects
+	liveWorkload(&o, "gateway", plan.Part{Role: plan.RoleGateway}, 0, 0)
+	record := rollout.Record{Flow: "search", Namespace: "prod", Paused: true}
+	text := statusText(rollout.Status(record, o, statusNow), statusNow, false)
+	if !strings.Contains(text, "Flow search in namespace prod: paused, 1 of 1 workload ready") || !strings.Contains(text, "kubectl jina resume") || strings.Contains(text, "none") {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+func TestAPageThatDoesNotFitHasWhatIsWrongFirst(t *testing.T) {
+	status := variedStatus(t)
+	whole := statusLinesIn(status, statusNow, false, 100)
+	page := statusLinesIn(status, statusNow, false, 8)
+	if len(page) != 8 || page[0] != whole[0] || page[2] != "Not healthy:" || !strings.HasPrefix(page[7], "… and ") {
+		t.Errorf("got:\n%s", strings.Join(page, "\n"))
+	}
+	if strings.Join(whole, "\n")+"\n" != statusText(status, statusNow, false) {
+		t.Errorf("the whole page is not the status:\n%s", strings.Join(whole, "\n"))
+	}
+}
+
+func TestAWatchedStatusIsDrawnInItsPlace(t *testing.T) {
+	term := newScreen(t, 100, 12)
+	p := &statusPicture{area: &liveArea{out: term, size: func() (int, int, bool) { return term.columns, term.rows, true }}}
+	if _, err := io.WriteString(term, "$ kubectl jina status --watch\n"); err != nil {
+		t.Fatal(err)
+	}
+	objects, pods := searchObjects()
+	show := func() {
+		if err := p.show(rollout.Status(searchRecord(t), objects, statusNow), statusNow); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show()
+	p.notice("the cluster can be read again")
+	crash(pods["encoder"][0], 3, false)
+	show()
+	got := term.text()
+	if strings.Count(got, "Flow search") != 1 || !strings.Contains(got, "not healthy, 4 of 5") || !strings.Contains(got, "the cluster can be read again") {
+		t.Errorf("got:\n%s", got)
+	}
+	all := strings.Join(term.scrollback, "\n") + got
+	if !strings.Contains(all, "$ kubectl jina status --watch") {
+		t.Errorf("what was there before is gone:\n%s", all)
+	}
+}
+
+func TestWatchedLinesComeWhenSomethingChanges(t *testing.T) {
+	var out bytes.Buffer
+	lines := &statusLines{out: &out, before: map[string]string{}}
+	objects, pods := searchObjects()
+	show := func(o rollout.Objects) {
+		if err := lines.show(rollout.Status(searchRecord(t), o, statusNow), statusNow); err != nil {
+			t.Fatal(err)
+		}
+	}
+	show(objects)
+	first := out.String()
+	show(objects)
+	if out.String() != first || !strings.HasSuffix(first, "Indexer/1: 1/1 ready\nFlow search in namespace prod: healthy, 5 of 5 workloads ready\n") {
+		t.Errorf("got:\n%s", out.String())
+	}
+	out.Reset()
+	crash(pods["encoder"][0], 3, false)
+	show(objects)
+	if got := out.String(); !regexp.MustCompile(`^encoder: 2/2 crashing: .*\nFlow search in namespace prod: not healthy, 4 of 5 workloads ready\n$`).MatchString(got) {
+		t.Errorf("got:\n%s", got)
+	}
+	// What may not be listed is said once.
+	var told []string
+	lines.told = func(text string) { told = append(told, text) }
+	hidden := objects
+	hidden.Unreadable = []string{"events"}
+	show(hidden)
+	show(hidden)
+	if len(told) != 1 || !strings.Contains(told[0], "Not allowed to list events") {
+		t.Errorf("told %q", told)
+	}
+	// That the crash was longer ago is no news.
+	out.Reset()
+	if err := lines.show(rollout.Status(searchRecord(t), hidden, statusNow.Add(time.Minute)), statusNow); err != nil || out.Len() > 0 {
+		t.Errorf("%v, got:\n%s", err, out.String())
+	}
+}
+
+func TestWatchedDocumentsComeWhenSomethingChanges(t *testing.T) {
+	objects, _ := searchObjects()
+	status := rollout.Status(searchRecord(t), objects, statusNow)
+	for _, yaml := range []bool{false, true} {
+		var out bytes.Buffer
+		d := &statusDocuments{out: &out, yaml: yaml}
+		for _, ready := range []int{5, 5, 4} {
+			status.Ready = ready
+			if err := d.show(status, statusNow); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, separator := 2, "\n"
+		if yaml {
+			want, separator = 1, "\n---\n"
+		}
+		if got := strings.Count(out.String(), separator); got != want {
+			t.Errorf("yaml %v: %d of %q in\n%s", yaml, got, separator, out.String())
+		}
+	}
+}
+
+func TestNamesAreOnlyTextInPictures(t *testing.T) {
+	const name = "a\"b\\N&lt;#;\u2028[é]"
+	for got, want := range map[string]string{
+		mermaidText(name):  "a#34;b#92;N#38;lt#59;#35;#59;#8232;#91;#233;#93;",
+		dotText(name, "x"): `"a\"b\\N&amp;lt;#;` + "\u2028" + `[é]\nx"`,
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestStatusFlagsThatDoNotFitTogether(t *testing.T) {
+	for _, args := range [][]string{
+		{"-o", "xml"}, {"--for", "healthy"}, {"--watch", "--for", "soon"}, {"--watch", "--timeout", "1m"}, {"--watch", "--for", "ready", "--timeout", "-1s"},
+		{"--watch", "-o", "dot"}, {"--watch", "--exit-code"}, {"--flow", "a", "-f", "b"}, {"extra"},
+	} {
+		if r := run(t.Context(), append([]string{"status"}, args...)...); r.code != codeUsage {
+			t.Errorf("%v: exit code %d\n%s", args, r.code, r.errOut)
+		}
 	}
 }
 
 func TestStatusOfADeploymentFileHasNoGateway(t *testing.T) {
 	var o rollout.Objects
 	liveWorkload(&o, "encoder", plan.Part{Role: plan.RoleExecutor, Executor: "encoder"}, 1, 1)
-	var out bytes.Buffer
 	status := rollout.Status(rollout.Record{Flow: "encoder", Namespace: "prod", Graph: rollout.Graph{{Executor: "encoder"}}}, o, statusNow)
-	if err := printStatus(&out, status, statusNow); err != nil {
-		t.Fatal(err)
-	}
-	if text := out.String(); strings.Contains(text, "gateway") || !strings.Contains(text, "\nencoder   1/1     ready") {
+	if text := statusText(status, statusNow, false); strings.Contains(text, "gateway") || !strings.Contains(text, "\nencoder   1/1     ready") {
 		t.Errorf("got:\n%s", text)
 	}
 }

@@ -24,7 +24,7 @@ func (o *upOptions) carryOut(ctx context.Context, s *session, file *flowFile, sh
 		if err != nil {
 			return err
 		}
-		if err := o.stillAsShown(s, shown, now); err != nil {
+		if err := o.stillAsShown(s, shown, now, progress); err != nil {
 			return err
 		}
 		return o.apply(ctx, s, file, now, progress)
@@ -32,13 +32,13 @@ func (o *upOptions) carryOut(ctx context.Context, s *session, file *flowFile, sh
 }
 
 // stillAsShown stops when the cluster has moved on so that something would be written that the plan did not show.
-func (o *upOptions) stillAsShown(s *session, shown, now *comparison) error {
+func (o *upOptions) stillAsShown(s *session, shown, now *comparison, progress *progress) error {
 	changes, conflicts := now.plan.Beyond(shown.plan)
 	if len(changes) == 0 && len(conflicts) == 0 {
 		return nil
 	}
-	fmt.Fprintln(o.ErrOut, "\nThe cluster has changed. This would now be done, and was not shown:")
-	printPlan(o.ErrOut, time.Now(), now.set.Flow, s.namespace, plan.Plan{Changes: changes, Conflicts: conflicts})
+	progress.Line("\nThe cluster has changed. This would now be done, and was not shown:")
+	progress.Plan(now.set.Flow, s.namespace, plan.Plan{Changes: changes, Conflicts: conflicts})
 	return &exitError{code: codeConflict, err: errors.New("the cluster has changed since the plan was made: nothing was applied; look at the difference above and run the command again")}
 }
 
@@ -55,17 +55,24 @@ func (o *upOptions) apply(ctx context.Context, s *session, file *flowFile, c *co
 		return err
 	})
 	if err != nil {
-		return explainApply(err, time.Now())
+		return o.orGoBack(ctx, s, file, c, progress, explainApply(err, time.Now()))
 	}
+	o.paused = c.state.Parent.IsPaused()
 	if !o.wait {
 		return nil
 	}
-	if err := o.follow(ctx, s, file, c.plan, result, progress); err != nil {
-		return err
+	// Nothing of a paused Flow runs: there is nothing to wait for, and nobody who still calls what is to go.
+	if !o.paused {
+		if err := o.follow(ctx, s, file, c.plan, result, progress); err != nil {
+			return o.orGoBack(ctx, s, file, c, progress, err)
+		}
+		if err := o.verify(ctx, s, file, progress); err != nil {
+			return o.orGoBack(ctx, s, file, c, progress, err)
+		}
 	}
 	err = o.withDeadline(ctx, file, func(ctx context.Context) error {
 		return s.client.Prune(ctx, c.set, c.state, c.plan, opts, func(e apply.Event) {
-			progress.Line(fmt.Sprintf("deleted %s", e.Ref))
+			progress.Object("pruned", "deleted", e)
 		})
 	})
 	return interrupted(ctx, err, "everything is applied, but not all is gone that is no longer in the file; run the same command again to go on")
@@ -79,6 +86,8 @@ func announce(progress *progress, p plan.Plan) func(apply.Event) {
 	return func(e apply.Event) {
 		done++
 		switch {
+		case progress.events != nil:
+			progress.Object("applied", "applied", e)
 		case total <= few:
 			progress.Line(fmt.Sprintf("applied %s", e.Ref))
 		case done*10/total > (done-1)*10/total:
@@ -120,7 +129,7 @@ func (o *upOptions) mayGoOn(ctx context.Context, s *session, file *flowFile, c *
 	if err := apply.Refuse(c.plan, o.forceConflicts); err != nil {
 		return explainApply(err, time.Now())
 	}
-	if err := s.mayCarryOut(ctx, c.plan); err != nil {
+	if err := s.mayCarryOut(ctx, c.plan, o.atomic); err != nil {
 		return err
 	}
 	var dropped []string
@@ -137,7 +146,17 @@ func (o *upOptions) notWaited(c *comparison, file *flowFile, s *session) error {
 	if n := keptMembers(c.plan); o.prune && n > 0 {
 		fmt.Fprintf(o.ErrOut, "%s not deleted: nothing is without a wait; run up again without --wait=false\n", countText(n, "object"))
 	}
+	if o.paused {
+		return o.stayedPaused(file, s)
+	}
 	_, err := fmt.Fprintf(o.Out, "Flow %s is applied in namespace %s; `kubectl jina status -n %s` shows how far it is\n", file.Name, s.namespace, s.namespace)
+	return err
+}
+
+// stayedPaused says what became of a Flow that is paused.
+func (o *upOptions) stayedPaused(file *flowFile, s *session) error {
+	_, err := fmt.Fprintf(o.Out, "Flow %s is applied in namespace %s, and stays paused: nothing of it runs; `kubectl jina resume --flow %s -n %s` starts it\n",
+		file.Name, s.namespace, file.Name, s.namespace)
 	return err
 }
 
@@ -153,7 +172,7 @@ func keptMembers(p plan.Plan) int {
 }
 
 // preflight runs the checks; only what decides can fail.
-func (o *upOptions) preflight(ctx context.Context, s *session, file *flowFile) error {
+func (o *upOptions) preflight(ctx context.Context, s *session, file *flowFile, progress *progress) error {
 	facts := meshcheck.Collect(ctx, meshcheck.ClientsFor(s.typed), meshcheck.Request{
 		Namespace:         s.namespace,
 		Mesh:              meshcheck.Mesh(o.mesh),
@@ -165,7 +184,7 @@ func (o *upOptions) preflight(ctx context.Context, s *session, file *flowFile) e
 		return err
 	}
 	results := meshcheck.Evaluate(facts)
-	printNotable(o.ErrOut, results)
+	progress.Checks(results)
 	return meshcheck.Failed(results)
 }
 
@@ -190,7 +209,9 @@ func (o *upOptions) follow(ctx context.Context, s *session, file *flowFile, p pl
 		}
 	}
 	progress.Line(fmt.Sprintf("waiting for %s, at most %s", countText(len(targets), "workload"), timeout))
-	err := rollout.Wait(ctx, s.typed, rollout.Request{Namespace: s.namespace, Flow: file.Name, Targets: targets, Timeout: timeout}, progress.Handle)
+	err := rollout.Wait(ctx, s.typed, rollout.Request{
+		Namespace: s.namespace, Flow: file.Name, Targets: targets, Timeout: timeout, FailFast: rollout.FailFast(o.failFast),
+	}, progress.Handle)
 	if errors.Is(err, context.Canceled) {
 		return &exitError{code: codeInterrupted, err: fmt.Errorf("interrupted while waiting: everything is applied, the rollout goes on by itself; "+
 			"`kubectl jina status -n %s` shows how far it is", s.namespace)}

@@ -179,7 +179,7 @@ func podCauses(f Facts) []cause {
 		causes = append(causes, cause{"the pod uses the host's network, which Linkerd leaves alone", "take hostNetwork out of the pod template"})
 	}
 	for _, c := range slices.Concat(pod.Spec.InitContainers, pod.Spec.Containers) {
-		if c.Name == "istio-proxy" {
+		if c.Name == istioContainer {
 			causes = append(causes, cause{"the pod has a proxy of Istio already (container istio-proxy)", "let one mesh alone inject into the namespace"})
 		}
 	}

@@ -381,7 +381,7 @@ func TestRightsToNamedObjectsAreAskedForOneByOne(t *testing.T) {
 		rbacv1.PolicyRule{Verbs: []string{"get", "list"}, APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}},
 		rbacv1.PolicyRule{Verbs: []string{"list"}, APIGroups: []string{"apps"}, Resources: []string{"deployments"}},
 	)
-	scale := meshcheck.ScalePermissions(flowKinds())
+	scale := meshcheck.ChangePermissions(meshcheck.CommandScale, flowKinds())
 	reviews := func() (n int) {
 		for _, e := range c.AuditEvents(t, func(e testcluster.Event) bool { return strings.HasPrefix(e.UserAgent, agent+ns) }) {
 			if e.Resource == "selfsubjectaccessreviews" {

@@ -55,9 +55,15 @@ func ReplicasPermissions(kinds []schema.GroupKind) []Permission {
 	return conditional(kinds, NeedReplicas)
 }
 
-// ScalePermissions are what scale needs to change the replicas of workloads of the given kinds and to follow that.
-func ScalePermissions(kinds []schema.GroupKind) []Permission {
-	return reviewable(kinds, CommandScale, NeedAlways, NeedOptional)
+// RepairPermissions are what up needs besides when broken pods are in the way of its plan.
+func RepairPermissions() []Permission {
+	return conditional([]schema.GroupKind{{Kind: "Pod"}}, NeedRepair)
+}
+
+// ChangePermissions are what a command needs that changes running workloads of the given kinds (scale, pause, resume, restart), to
+// do that and to follow it.
+func ChangePermissions(c Command, kinds []schema.GroupKind) []Permission {
+	return reviewable(kinds, c, NeedAlways, NeedOptional)
 }
 
 // DownPermissions are what down needs to delete the objects of the given kinds.
@@ -80,7 +86,7 @@ func CheckPermissions(kinds []schema.GroupKind) []Permission {
 
 // RoleCommands are the commands that a Role can be made for.
 func RoleCommands() []Command {
-	return []Command{CommandUp, CommandScale, CommandStatus, CommandDown}
+	return []Command{CommandUp, CommandScale, CommandRestart, CommandPause, CommandResume, CommandStatus, CommandList, CommandLogs, CommandPing, CommandPortForward, CommandDown}
 }
 
 // RolePermissions are what the commands need in the Flow's namespace, with everything that they may come to do. What one of
@@ -105,7 +111,7 @@ func MergePermissions(lists ...[]Permission) []Permission {
 }
 
 func everyNeed() []Need {
-	return []Need{NeedAlways, NeedPrune, NeedRecreate, NeedReplicas, NeedOptional}
+	return []Need{NeedAlways, NeedPrune, NeedRecreate, NeedReplicas, NeedRepair, NeedOptional}
 }
 
 // reviewable are the permissions of a command that it has to be asked for; the others show by the checks' own requests.

@@ -67,8 +67,8 @@ func TestPermissionsAreDocumented(t *testing.T) {
 	rights := Rights(kinds("ConfigMap", "Service", "Deployment.apps", "StatefulSet.apps"))
 	text := string(file)
 	for _, section := range []struct{ begin, end, table string }{
-		{rightsBegin, rightsEnd, rightsTable(rights, []Command{CommandUp, CommandPlan, CommandScale, CommandStatus, CommandDown}, ScopeNamespace)},
-		{aroundBegin, aroundEnd, rightsTable(rights, []Command{CommandUp, CommandScale, CommandDown, CommandCheck}, ScopeMesh, ScopeCluster, ScopeEveryone)},
+		{rightsBegin, rightsEnd, rightsTable(rights, []Command{CommandUp, CommandPlan, CommandScale, CommandRestart, CommandPause, CommandResume, CommandStatus, CommandList, CommandLogs, CommandPing, CommandPortForward, CommandDown}, ScopeNamespace)},
+		{aroundBegin, aroundEnd, rightsTable(rights, []Command{CommandUp, CommandScale, CommandRestart, CommandPause, CommandResume, CommandPing, CommandPortForward, CommandDown, CommandCheck}, ScopeMesh, ScopeCluster, ScopeEveryone)},
 	} {
 		before, rest, begun := strings.Cut(text, section.begin)
 		_, after, ended := strings.Cut(rest, section.end)

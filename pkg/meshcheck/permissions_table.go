@@ -7,12 +7,21 @@ type Command string
 
 // The commands. What CommandPlan needs is a part of what CommandUp needs.
 const (
-	CommandUp     Command = "up"
-	CommandPlan   Command = "plan"
-	CommandScale  Command = "scale"
-	CommandStatus Command = "status"
-	CommandDown   Command = "down"
-	CommandCheck  Command = "check"
+	CommandUp    Command = "up"
+	CommandPlan  Command = "plan"
+	CommandScale Command = "scale"
+	// CommandRestart, CommandPause and CommandResume change running workloads, as CommandScale does.
+	CommandRestart Command = "restart"
+	CommandPause   Command = "pause"
+	CommandResume  Command = "resume"
+	CommandStatus  Command = "status"
+	CommandList    Command = "list"
+	CommandLogs    Command = "logs"
+	// CommandPing and CommandPortForward reach pods through the API server.
+	CommandPing        Command = "ping"
+	CommandPortForward Command = "port-forward"
+	CommandDown        Command = "down"
+	CommandCheck       Command = "check"
 )
 
 // Scope is where a right is granted.
@@ -41,6 +50,8 @@ const (
 	NeedRecreate Need = "when the plan recreates"
 	// NeedReplicas: up sets the replicas of a workload that somebody else has scaled.
 	NeedReplicas Need = "when the file's replicas of a scaled workload changed"
+	// NeedRepair: up deletes a broken pod that a StatefulSet's update waits for.
+	NeedRepair Need = "when a broken pod is in a StatefulSet's way"
 	// NeedNamespace: up is to create the namespace.
 	NeedNamespace Need = "with --create-namespace"
 	// NeedOptional: the command goes on without, with less.
@@ -76,14 +87,19 @@ func Rights(kinds []schema.GroupKind) []Right {
 	rights := []Right{
 		{Verbs: []string{"get"}, Resources: resourcesOf([]schema.GroupKind{record}), Scope: ScopeNamespace,
 			For:   "to read the Flow's record",
-			Needs: needs(NeedAlways, CommandUp, CommandPlan, CommandScale, CommandStatus, CommandDown)},
+			Needs: needs(NeedAlways, CommandUp, CommandPlan, CommandScale, CommandRestart, CommandPause, CommandResume, CommandStatus, CommandDown, CommandPing, CommandPortForward, CommandLogs)},
 		{Verbs: []string{"list"}, Resources: resourcesOf([]schema.GroupKind{record}), Scope: ScopeNamespace,
 			For:   "to find the Flow of the namespace",
-			Needs: needs(NeedAlways, CommandScale, CommandStatus, CommandDown)},
+			Needs: needs(NeedAlways, CommandScale, CommandRestart, CommandPause, CommandResume, CommandStatus, CommandDown, CommandPing, CommandPortForward, CommandLogs, CommandList)},
+		{Verbs: []string{"patch"}, Resources: resourcesOf([]schema.GroupKind{record}), Scope: ScopeNamespace,
+			For:   "to write down in the Flow's record that it is paused",
+			Needs: needs(NeedAlways, CommandPause, CommandResume)},
 	}
 	rights = append(rights, memberRights(members, workloads)...)
 	rights = append(rights, replicaRights(workloads)...)
 	rights = append(rights, rolloutRights(workloads)...)
+	rights = append(rights, repairRights()...)
+	rights = append(rights, reachRights()...)
 	return append(rights, aroundRights()...)
 }
 
@@ -95,10 +111,13 @@ func memberRights(members, workloads []schema.GroupResource) []Right {
 			Needs: needs(NeedAlways, CommandUp, CommandPlan, CommandDown)},
 		{Verbs: []string{"list"}, Resources: workloads, Scope: ScopeNamespace,
 			For:   "to find the Flow's workloads, and to tell whether they are ready",
-			Needs: needs(NeedAlways, CommandScale)},
+			Needs: needs(NeedAlways, CommandScale, CommandRestart, CommandPause, CommandResume, CommandPing, CommandPortForward, CommandLogs)},
+		{Verbs: []string{"patch"}, Resources: workloads, Scope: ScopeNamespace,
+			For:   "to restart pods by an annotation on their template",
+			Needs: needs(NeedAlways, CommandRestart)},
 		{Verbs: []string{"list"}, Resources: resourcesOf(allWorkloads()), Scope: ScopeNamespace,
 			For:   "to tell whether the Flow's workloads are ready",
-			Needs: needs(NeedAlways, CommandStatus)},
+			Needs: needs(NeedAlways, CommandStatus, CommandList)},
 		// create: the API server asks for it when a server-side apply, a patch, makes an object, and for a dry run as well.
 		{Verbs: []string{"create", "patch"}, Resources: members, Scope: ScopeNamespace,
 			For:   "to apply the Flow's objects; plan only asks by a dry run what that would change",
@@ -111,7 +130,7 @@ func memberRights(members, workloads []schema.GroupResource) []Right {
 			Needs: needs(NeedRecreate, CommandUp)},
 		{Verbs: []string{"get", "create", "update"}, Resources: resourcesOf([]schema.GroupKind{lease}), Scope: ScopeNamespace,
 			For:   "to keep two runs on one Flow apart",
-			Needs: needs(NeedAlways, CommandUp, CommandDown)},
+			Needs: needs(NeedAlways, CommandUp, CommandPause, CommandResume, CommandDown)},
 		{Verbs: []string{"delete"}, Resources: resourcesOf([]schema.GroupKind{lease}), Scope: ScopeNamespace,
 			For:   "to leave nothing behind",
 			Needs: needs(NeedAlways, CommandDown)},
@@ -123,15 +142,29 @@ func replicaRights(workloads []schema.GroupResource) []Right {
 	return []Right{
 		{Verbs: []string{"patch"}, Resources: workloads, Subresource: "scale", Scope: ScopeNamespace,
 			For:   "to change replicas",
-			Needs: map[Command]Need{CommandUp: NeedReplicas, CommandScale: NeedAlways}},
+			Needs: map[Command]Need{CommandUp: NeedReplicas, CommandScale: NeedAlways, CommandPause: NeedAlways, CommandResume: NeedAlways}},
 		{Verbs: []string{"list"}, Resources: []schema.GroupResource{{Group: "autoscaling", Resource: "horizontalpodautoscalers"}}, Scope: ScopeNamespace,
 			For:     "to leave replicas to an autoscaler that has not changed them yet",
 			Without: "only one that has is seen",
-			Needs:   needs(NeedOptional, CommandUp, CommandPlan)},
+			Needs:   needs(NeedOptional, CommandUp, CommandPlan, CommandScale, CommandPause, CommandResume, CommandStatus)},
 		{Verbs: []string{"list"}, Resources: []schema.GroupResource{{Group: kedaGroup, Resource: "scaledobjects"}}, Scope: ScopeNamespace, Group: kedaGroup,
 			For:     "to leave replicas to KEDA",
 			Without: "its HorizontalPodAutoscaler is seen a moment later",
+			Needs:   needs(NeedOptional, CommandUp, CommandPlan, CommandScale, CommandPause, CommandResume, CommandStatus)},
+	}
+}
+
+// repairRights are about pods that keep a StatefulSet from its newest revision.
+func repairRights() []Right {
+	pods := []schema.GroupResource{{Resource: "pods"}}
+	return []Right{
+		{Verbs: []string{"list"}, Resources: pods, Scope: ScopeNamespace,
+			For:     "to see which broken pods a StatefulSet's update waits for",
+			Without: "that is not known",
 			Needs:   needs(NeedOptional, CommandUp, CommandPlan)},
+		{Verbs: []string{"delete"}, Resources: pods, Scope: ScopeNamespace,
+			For:   "to delete broken pods that a StatefulSet's update waits for",
+			Needs: needs(NeedRepair, CommandUp)},
 	}
 }
 
@@ -143,15 +176,44 @@ func rolloutRights(workloads []schema.GroupResource) []Right {
 		{Verbs: []string{"list"}, Resources: pods, Scope: ScopeNamespace,
 			For:     "to tell why a pod is not ready",
 			Without: "reasons, restarts and crashes are not known",
-			Needs:   map[Command]Need{CommandUp: NeedAlways, CommandScale: NeedAlways, CommandStatus: NeedOptional}},
+			Needs:   map[Command]Need{CommandUp: NeedAlways, CommandScale: NeedAlways, CommandRestart: NeedAlways, CommandPause: NeedAlways, CommandResume: NeedAlways, CommandStatus: NeedOptional, CommandPing: NeedAlways, CommandPortForward: NeedAlways, CommandList: NeedOptional, CommandLogs: NeedAlways}},
 		{Verbs: []string{"list"}, Resources: replicaSets, Scope: ScopeNamespace,
 			For:     "to tell why pods are not made",
 			Without: "such reasons are not known",
-			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandStatus)},
+			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandRestart, CommandResume, CommandStatus, CommandList)},
+		{Verbs: []string{"list", "watch"}, Resources: []schema.GroupResource{{Resource: "events"}}, Scope: ScopeNamespace,
+			For:     "to tell what only events say: a volume, a probe",
+			Without: "it is not known",
+			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandRestart, CommandResume, CommandStatus)},
+		{Verbs: []string{"get"}, Resources: pods, Subresource: "log", Scope: ScopeNamespace,
+			For:     "to show why a container ends",
+			Without: "its log is not shown",
+			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandRestart, CommandResume, CommandStatus)},
+		{Verbs: []string{"get"}, Resources: pods, Subresource: "log", Scope: ScopeNamespace,
+			For:   "to print logs",
+			Needs: needs(NeedAlways, CommandLogs)},
+		{Verbs: []string{"watch"}, Resources: pods, Scope: ScopeNamespace,
+			For:     "to follow the logs of new pods",
+			Without: "they are looked for every two seconds",
+			Needs:   needs(NeedOptional, CommandLogs)},
 		{Verbs: []string{"watch"}, Resources: append(append([]schema.GroupResource{}, workloads...), append(pods, replicaSets...)...), Scope: ScopeNamespace,
 			For:     "to follow a rollout",
 			Without: "it is polled every two seconds",
-			Needs:   needs(NeedOptional, CommandUp, CommandScale)},
+			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandRestart, CommandResume, CommandStatus)},
+		{Verbs: []string{"watch"}, Resources: pods, Scope: ScopeNamespace,
+			For:     "to see the pods end",
+			Without: "they are looked for every two seconds",
+			Needs:   needs(NeedOptional, CommandPause)},
+	}
+}
+
+// reachRights are about talking to what runs in the pods.
+func reachRights() []Right {
+	return []Right{
+		{Verbs: []string{"create"}, Resources: []schema.GroupResource{{Resource: "pods"}}, Subresource: "portforward", Scope: ScopeNamespace,
+			For:     "to ask the Flow whether it answers",
+			Without: "that is not known",
+			Needs:   map[Command]Need{CommandUp: NeedOptional, CommandPing: NeedAlways, CommandPortForward: NeedAlways}},
 	}
 }
 
@@ -183,7 +245,7 @@ func aroundRights() []Right {
 		}, Scope: ScopeEveryone, told: true,
 			For:     "to know a missing right before anything is written",
 			Without: "the request that needs it is refused",
-			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandDown, CommandCheck)},
+			Needs:   needs(NeedOptional, CommandUp, CommandScale, CommandRestart, CommandPause, CommandResume, CommandDown, CommandCheck, CommandPing, CommandPortForward)},
 	}
 }
 

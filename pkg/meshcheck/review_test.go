@@ -135,7 +135,7 @@ func TestRequireNamesWhatIsMissing(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := &apiServer{answers: map[string]func(http.ResponseWriter, *http.Request){rulesPath: tt.answer}}
-			err := Require(t.Context(), client(t, s).Reviews, "shop", ScalePermissions(kinds("Deployment.apps")))
+			err := Require(t.Context(), client(t, s).Reviews, "shop", ChangePermissions(CommandScale, kinds("Deployment.apps")))
 			switch {
 			case tt.want == "" && err != nil:
 				t.Errorf("got %v", err)

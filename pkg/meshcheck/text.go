@@ -5,8 +5,9 @@ import (
 	"unicode"
 )
 
-// maxText is the longest text, in runes, that one message of the cluster may put into a result.
-const maxText = 600
+// maxText is the longest text, in runes, that a result has: a message of the cluster can be as long as an object, while what
+// all of the optional rights are for takes a thousand.
+const maxText = 2000
 
 // oneLine makes text from the cluster fit for a terminal: one line, without control or formatting characters (an
 // annotation may hold escape sequences), of bounded length.

@@ -90,13 +90,11 @@ func MigrateFields(o *unstructured.Unstructured, managers []string) ([]metav1.Ma
 		out = append(out, m)
 	}
 	if len(managed) == 0 {
-		whole, err := newConverter().typedLive(o)
+		all, err := allFields(newConverter(), o)
 		if err != nil {
 			return nil, err
 		}
-		if set, err = whole.RemoveItems(serverSet.Union(identity).Union(controllersOwn)).ToFieldSet(); err != nil {
-			return nil, err
-		}
+		set = all
 	}
 	fields, err := fieldsOf(set)
 	if err != nil {
@@ -127,10 +125,24 @@ func migrated(o *unstructured.Unstructured, managers []string) (*unstructured.Un
 	if err != nil {
 		return nil, err
 	}
+	return withManagedFields(o, managed), nil
+}
+
+func withManagedFields(o *unstructured.Unstructured, managed []metav1.ManagedFieldsEntry) *unstructured.Unstructured {
 	out := &unstructured.Unstructured{Object: copyOf(o.Object)}
 	out.Object["metadata"] = copyOf(o.Object["metadata"])
 	out.SetManagedFields(managed)
-	return out, nil
+	return out
+}
+
+// allFields are the fields of a live object that somebody has written: all but its identity, and what the server and Kubernetes'
+// controllers write by themselves.
+func allFields(c converter, o *unstructured.Unstructured) (*fieldpath.Set, error) {
+	whole, err := c.typedLive(o)
+	if err != nil {
+		return nil, err
+	}
+	return whole.RemoveItems(serverSet.Union(identity).Union(controllersOwn)).ToFieldSet()
 }
 
 // mark is what a tool leaves on an object that it manages.

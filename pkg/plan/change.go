@@ -80,6 +80,8 @@ type Change struct {
 	Replicas Replicas
 	// Migrate are the field managers whose fields become ours when the object is adopted.
 	Migrate []string
+	// RepairPods are broken pods of a StatefulSet that are in the way of the change. They are deleted after it.
+	RepairPods []Pod
 	// KeepPods says that a StatefulSet is recreated under its running pods.
 	KeepPods bool
 

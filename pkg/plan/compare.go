@@ -22,6 +22,8 @@ type Live struct {
 	Settled map[Ref]Settled
 	// Strangers are the whole objects that have the name of one of the Flow without being members.
 	Strangers map[Ref]*unstructured.Unstructured
+	// Pods of the members that NeedsPods tells of.
+	Pods map[Ref][]Pod
 	// Autoscalers are what scales a workload by itself, by their target.
 	Autoscalers map[Ref]Autoscaler
 	// NoNamespace says that the namespace does not exist yet.
@@ -44,6 +46,8 @@ type CompareOptions struct {
 	Force bool
 	// ResetReplicas takes the file's replicas, whoever has set others, autoscalers excepted.
 	ResetReplicas bool
+	// Paused leaves the replicas of a Flow that is paused as they are, and starts nothing.
+	Paused bool
 	// KeepPruned keeps what the Flow no longer has.
 	KeepPruned bool
 }
@@ -81,6 +85,8 @@ func (c *Comparison) Leaving() []Ref { return c.leaving }
 // entry is a wanted object beside the live one.
 type entry struct {
 	replicasDecision
+	// pods of a StatefulSet that may be in the way of its update.
+	pods []Pod
 	// live is the object as it is; of one that is adopted, as it is when its managed fields are migrated.
 	live     *unstructured.Unstructured
 	same     bool
@@ -153,7 +159,8 @@ func (c *Comparison) compare(o Object, live Live, proof *provenance) entry {
 	if s, has := live.Autoscalers[ref]; has {
 		scaler = &s
 	}
-	e.replicasDecision = decideReplicas(o, e.live, scaler, c.opts.ResetReplicas)
+	e.replicasDecision = decideReplicas(o, e.live, scaler, c.opts)
+	e.pods = live.Pods[ref]
 	e.note = joined(leaving, e.note)
 	if lost {
 		e.note = joined("the label of its set was taken away", e.note)
@@ -230,6 +237,7 @@ func (c *Comparison) Plan(answers map[Ref]Answer) Plan {
 		}
 		answer, asked := answers[e.object.Ref()]
 		change, conflicts := c.decide(e, answer, asked)
+		e.repair(&change)
 		if change.Action != Keep && e.object.Note != "" {
 			change.Reason = joined(change.Reason, e.object.Note)
 		}

@@ -22,5 +22,11 @@ const FieldManager = "kubectl-jina"
 // ScaleFieldManager owns the replicas that the scale command wrote.
 const ScaleFieldManager = "kubectl-jina-scale"
 
+// RestartFieldManager owns the annotation on the pod template that the restart command wrote.
+const RestartFieldManager = "kubectl-jina-restart"
+
+// PauseFieldManager owns the record of a paused Flow on the apply set's parent, so that no up takes it away.
+const PauseFieldManager = "kubectl-jina-pause"
+
 // LabelJinaDeployment is the reference's own label on pods: the name of the executor as it is written in the file, or gateway.
 const LabelJinaDeployment = "jina_deployment_name"

@@ -33,23 +33,29 @@ type replicasDecision struct {
 //
 //	there is no such workload      the file's
 //	an autoscaler targets it       the live ones; what we own is handed over
+//	the Flow is paused             the live ones; those of a new workload are 0
 //	the file says none             the live ones; what we own is handed over
 //	--reset-replicas               the file's, and they become ours
 //	ours, by a recreation that     the live ones, handed over
 //	kept those of somebody else
 //	ours                           the file's
+//	nobody's, and as the file      the file's
+//	says, as after pause and resume
 //	nobody's, and no up has ever   the file's: the default of a workload without
 //	said how many, and it is 1
 //	taken by scale, kubectl scale, the live ones; the file's through the scale subresource when the file has changed
-//	an edit, a former autoscaler   since the last up
+//	an edit, a former autoscaler   since the last up, or where nobody owns them as ours
 //	applied by somebody            the live ones
-func decideReplicas(o Object, live *unstructured.Unstructured, scaler *Autoscaler, reset bool) replicasDecision {
+func decideReplicas(o Object, live *unstructured.Unstructured, scaler *Autoscaler, opts CompareOptions) replicasDecision {
 	wanted, has, err := unstructured.NestedInt64(o.Object, "spec", "replicas")
 	if !isWorkload(o.Unstructured) || err != nil {
 		return replicasDecision{object: o}
 	}
 	if has {
 		o = withAnnotation(o, AnnotationReplicas, strconv.FormatInt(wanted, 10))
+	}
+	if live == nil && opts.Paused {
+		return replicasDecision{object: withReplicas(o, 0), note: "it starts with 0 replicas: the Flow is paused"}
 	}
 	if live == nil {
 		return replicasDecision{object: o}
@@ -60,6 +66,8 @@ func decideReplicas(o Object, live *unstructured.Unstructured, scaler *Autoscale
 		switch {
 		case isOurs(m):
 			r.ours = true
+		case m.Manager == ScaleFieldManager && m.Subresource == "scale":
+			// The scale command, which applies a Scale where nobody owned the replicas.
 		case m.Manager == ScaleFieldManager && m.Operation == metav1.ManagedFieldsOperationApply:
 			r.handedOver = true
 		case m.Operation == metav1.ManagedFieldsOperationApply:
@@ -68,10 +76,12 @@ func decideReplicas(o Object, live *unstructured.Unstructured, scaler *Autoscale
 	}
 	switch {
 	case scaler != nil:
-		return r.leaveToAutoscaler(*scaler, reset)
+		return r.leaveToAutoscaler(*scaler, opts.ResetReplicas)
+	case opts.Paused:
+		return r.leavePaused(opts.ResetReplicas)
 	case !has:
 		return r.leaveUnsaid()
-	case reset:
+	case opts.ResetReplicas:
 		return replicasDecision{object: o, force: len(r.owners) > 0 && !r.onlyOurs()}
 	case r.ours && !r.handedOver && r.recorded() && r.current != wanted:
 		d := r.leave(fmt.Sprintf("replicas stay %d, which it had before it was recreated%s", r.current, r.fileSays()))
@@ -79,6 +89,8 @@ func decideReplicas(o Object, live *unstructured.Unstructured, scaler *Autoscale
 		return d
 	case r.ours && !r.handedOver:
 		return replicasDecision{object: o, force: r.current != wanted && !r.onlyOurs() && !r.applied}
+	case len(r.owners) == 0 && r.current == wanted:
+		return replicasDecision{object: o}
 	case len(r.owners) == 0 && r.current == 1 && live.GetAnnotations()[AnnotationReplicas] == "":
 		return replicasDecision{object: o}
 	default:
@@ -140,6 +152,18 @@ func (r replicasState) leaveToAutoscaler(scaler Autoscaler, reset bool) replicas
 	return d
 }
 
+// leavePaused leaves the replicas to resume, which gives back what was there before, or what the file has said since.
+func (r replicasState) leavePaused(reset bool) replicasDecision {
+	note := fmt.Sprintf("replicas stay %d: the Flow is paused%s", r.current, r.fileSays())
+	if reset {
+		note += "; --reset-replicas leaves a paused Flow's"
+	}
+	if r.ours && !r.applied {
+		return replicasDecision{object: withReplicas(r.object, r.current), note: note}
+	}
+	return r.leave(note)
+}
+
 func (r replicasState) leaveUnsaid() replicasDecision {
 	if !r.ours {
 		return replicasDecision{object: r.object}
@@ -153,7 +177,11 @@ func (r replicasState) leaveUnsaid() replicasDecision {
 func (r replicasState) taken() replicasDecision {
 	who := r.who()
 	if r.fileChanged() && r.wanted != r.current && !r.applied {
-		d := r.leave(fmt.Sprintf("replicas go from %d to %d: %s since the last up, but the file has changed, too", r.current, r.wanted, who))
+		note := fmt.Sprintf("replicas go from %d to %d: %s since the last up, but the file has changed, too", r.current, r.wanted, who)
+		if len(r.owners) == 0 {
+			return replicasDecision{object: r.object, note: note} // nobody minds
+		}
+		d := r.leave(note)
 		n := int32(r.wanted)
 		wanted := r.wanted
 		d.replicas.Scale, d.keeps = &n, &wanted
@@ -170,8 +198,8 @@ func (r replicasState) taken() replicasDecision {
 func (r replicasState) who() string {
 	if len(r.owners) == 0 {
 		// They were in what we created, so they were taken from us since: a Scale with 0 replicas has no such field, and leaves no
-		// owner; and whoever scales from there gets none, since the API server follows the owners of a Scale that has some only
-		// (apimachinery's managedfields/internal/skipnonapplied.go).
+		// owner; and whoever scales from there gets none but by applying, since the API server follows the owners of a Scale that has
+		// some only (apimachinery's managedfields/internal/skipnonapplied.go).
 		return "scaled by somebody"
 	}
 	var names []string
@@ -179,7 +207,7 @@ func (r replicasState) who() string {
 	for _, m := range r.owners {
 		if !isOurs(m) {
 			names = append(names, m.Manager)
-			autoscaled = autoscaled || isAutoscalersController(m)
+			autoscaled = autoscaled || IsAutoscaler(m)
 		}
 	}
 	switch {
@@ -192,8 +220,9 @@ func (r replicasState) who() string {
 	}
 }
 
-// isAutoscalersController recognises the writers of Kubernetes' HorizontalPodAutoscaler and of KEDA.
-func isAutoscalersController(m metav1.ManagedFieldsEntry) bool {
+// IsAutoscaler recognises those who write the scale subresource for a HorizontalPodAutoscaler, as the controller manager names
+// itself, and for KEDA.
+func IsAutoscaler(m metav1.ManagedFieldsEntry) bool {
 	return m.Subresource == "scale" && (m.Manager == "kube-controller-manager" || strings.HasPrefix(m.Manager, "keda"))
 }
 

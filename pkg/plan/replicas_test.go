@@ -26,6 +26,7 @@ func TestReplicasAreDecidedRowByRow(t *testing.T) {
 		owners   []metav1.ManagedFieldsEntry
 		scaler   *Autoscaler
 		reset    bool
+		paused   bool
 
 		// sends is what is applied; 0 leaves them out.
 		sends    int64
@@ -50,13 +51,19 @@ func TestReplicasAreDecidedRowByRow(t *testing.T) {
 		{name: "taken and the file has changed", file: 3, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy("kubectl", update, "scale")},
 			scale: 3, note: "replicas go from 5 to 3: set by kubectl since the last up, but the file has changed, too"},
 		{name: "scaled to 0 and the file has changed", file: 3, recorded: "2", live: 0,
-			scale: 3, note: "replicas go from 0 to 3: scaled by somebody since the last up, but the file has changed, too"},
+			sends: 3, note: "replicas go from 0 to 3: scaled by somebody since the last up, but the file has changed, too"},
 		{name: "taken, and the file has changed to what it is: a run was killed after it scaled", file: 5, recorded: "2", live: 5,
 			owners: []metav1.ManagedFieldsEntry{replicasBy(ScaleFieldManager, update, "scale")}, note: "replicas stay 5, set by kubectl-jina-scale"},
 		{name: "applied by another tool", file: 3, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy("platform-team", apply, "")},
 			note: "replicas stay 5, set by platform-team (the file says 3)"},
 		{name: "nobody's, by default", file: 3, live: 1, sends: 3},
 		{name: "scaled to 0, from where on the server keeps no owner, and up again", file: 2, recorded: "2", live: 5, note: "replicas stay 5, scaled by somebody (the file says 2)"},
+		{name: "scaled to 0, and up again by the scale command", file: 2, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy(ScaleFieldManager, apply, "scale")},
+			note: "replicas stay 5, set by kubectl-jina-scale (the file says 2)"},
+		{name: "scaled to 0, and up again by the scale command, and the file has changed", file: 3, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy(ScaleFieldManager, apply, "scale")},
+			scale: 3, note: "replicas go from 5 to 3: set by kubectl-jina-scale since the last up, but the file has changed, too"},
+		{name: "nobody's, and as the file says: paused and resumed", file: 2, recorded: "2", live: 2, sends: 2},
+		{name: "nobody's, and as the file has come to say", file: 5, recorded: "2", live: 5, sends: 5},
 		{name: "scaled to 0 and to 1", file: 2, recorded: "2", live: 1, note: "replicas stay 1, scaled by somebody (the file says 2)"},
 
 		{name: "an autoscaler owns them", file: 2, recorded: "2", live: 7, owners: []metav1.ManagedFieldsEntry{replicasBy("kube-controller-manager", update, "scale")}, scaler: hpa,
@@ -91,6 +98,16 @@ func TestReplicasAreDecidedRowByRow(t *testing.T) {
 			handover: 5, note: "replicas stay 5, which it had before it was recreated (the file says 2)"},
 		{name: "the file no longer says how many", file: 0, recorded: "2", live: 2, ours: true, handover: 2, note: "replicas stay 2: the file no longer says how many"},
 		{name: "the file says none and never did", file: 0, live: 1},
+
+		{name: "paused", file: 2, recorded: "2", live: 0, paused: true, note: "replicas stay 0: the Flow is paused (the file says 2)"},
+		{name: "paused, and the file has changed", file: 3, recorded: "2", live: 0, paused: true, note: "replicas stay 0: the Flow is paused (the file says 3)"},
+		{name: "paused before all were stopped", file: 2, recorded: "2", live: 5, owners: []metav1.ManagedFieldsEntry{replicasBy(ScaleFieldManager, update, "scale")}, paused: true,
+			note: "replicas stay 5: the Flow is paused (the file says 2)"},
+		{name: "paused before all were stopped, and still ours", file: 3, recorded: "2", live: 2, ours: true, paused: true, sends: 2,
+			note: "replicas stay 2: the Flow is paused (the file says 3)"},
+		{name: "paused, and to be reset", file: 2, recorded: "2", live: 0, paused: true, reset: true,
+			note: "replicas stay 0: the Flow is paused (the file says 2); --reset-replicas leaves a paused Flow's"},
+		{name: "paused, and the file says none", file: 0, live: 0, paused: true, note: "replicas stay 0: the Flow is paused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := Object{Unstructured: object(t, wantedDeployment)}
@@ -108,7 +125,7 @@ func TestReplicasAreDecidedRowByRow(t *testing.T) {
 			}
 			own(t, live, c.ours, c.owners...)
 
-			d := decideReplicas(o, live, c.scaler, c.reset)
+			d := decideReplicas(o, live, c.scaler, CompareOptions{ResetReplicas: c.reset, Paused: c.paused})
 
 			if n, _, _ := unstructured.NestedInt64(d.object.Object, "spec", "replicas"); n != c.sends {
 				t.Errorf("applies %d, want %d", n, c.sends)
@@ -148,12 +165,33 @@ func number(n *int32) int32 {
 
 func TestNewWorkloadHasTheFilesReplicas(t *testing.T) {
 	o := Object{Unstructured: object(t, wantedDeployment)}
-	d := decideReplicas(o, nil, &Autoscaler{Kind: "HorizontalPodAutoscaler", Name: "enc"}, false)
+	d := decideReplicas(o, nil, &Autoscaler{Kind: "HorizontalPodAutoscaler", Name: "enc"}, CompareOptions{})
 	if n, _, _ := unstructured.NestedInt64(d.object.Object, "spec", "replicas"); n != 2 || d.replicas != (Replicas{}) || d.note != "" {
 		t.Errorf("%d replicas, %+v, %q", n, d.replicas, d.note)
 	}
 	if d.object.GetAnnotations()[AnnotationReplicas] != "2" {
 		t.Error("what the file says is not recorded")
+	}
+}
+
+func TestNewWorkloadOfAPausedFlowIsNotStarted(t *testing.T) {
+	for name, file := range map[string]int64{"the file says how many": 2, "the file says none": 0} {
+		t.Run(name, func(t *testing.T) {
+			o := Object{Unstructured: object(t, wantedDeployment)}
+			recorded := asJSON(t, file)
+			if file == 0 {
+				unstructured.RemoveNestedField(o.Object, "spec", "replicas")
+				recorded = ""
+			}
+			d := decideReplicas(o, nil, nil, CompareOptions{Paused: true})
+			n, has, _ := unstructured.NestedInt64(d.object.Object, "spec", "replicas")
+			if n != 0 || !has || d.note != "it starts with 0 replicas: the Flow is paused" {
+				t.Errorf("%d replicas, said %v, %q", n, has, d.note)
+			}
+			if got := d.object.GetAnnotations()[AnnotationReplicas]; got != recorded {
+				t.Errorf("what the file says is recorded as %q", got)
+			}
+		})
 	}
 }
 

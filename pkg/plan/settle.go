@@ -22,10 +22,10 @@ type Settled struct{ decision replicasDecision }
 // It is what an unchanged Flow costs, so it works on the objects as they are decoded, without their types. scaler is what
 // scales the member by itself, or nil.
 func Settle(o Object, member *unstructured.Unstructured, scaler *Autoscaler, opts CompareOptions) (Settled, *unstructured.Unstructured, bool) {
-	if member.GetDeletionTimestamp() != nil || !scheme.Scheme.Recognizes(member.GroupVersionKind()) {
+	if member.GetDeletionTimestamp() != nil || NeedsPods(member) || !scheme.Scheme.Recognizes(member.GroupVersionKind()) {
 		return Settled{}, nil, false
 	}
-	s := Settled{decideReplicas(o, withReplicasOwners(member), scaler, opts.ResetReplicas)}
+	s := Settled{decideReplicas(o, withReplicasOwners(member), scaler, opts)}
 	owned := ownedTree(member)
 	if s.decision.replicas != (Replicas{}) || owned == nil {
 		return Settled{}, nil, false

@@ -108,7 +108,7 @@ func TestDeploymentStates(t *testing.T) {
 		{
 			"replicas changed by somebody else",
 			deployment("e", 2, func(d *appsv1.Deployment) {
-				d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: hpaManager, Subresource: "scale",
+				d.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kube-controller-manager", Subresource: "scale",
 					FieldsV1: metav1.NewFieldsV1(`{"f:spec":{"f:replicas":{}}}`)}}
 			}), func(t *Target) { t.Replicas = ptr(int32(5)) },
 			brief{2, 2, false, "replicas are 2, not 5: changed by autoscaler meanwhile", "", true},
@@ -181,7 +181,7 @@ func TestAStatefulSetsReasonIsOfItsUpdateRevisionOnly(t *testing.T) {
 		setPod(set, 0, "r1", unready(waiting("CrashLoopBackOff", ""))),
 		setPod(set, 1, "r2", unready(waiting("CreateContainerConfigError", `secret "s" not found`))),
 	}})
-	if want := (brief{0, 2, false, "", `container executor: CreateContainerConfigError: secret "s" not found`, true}); briefOf(s) != want {
+	if want := (brief{0, 2, false, "", "there is no Secret `s`", true}); briefOf(s) != want {
 		t.Errorf("got  %+v\nwant %+v", briefOf(s), want)
 	}
 }
@@ -207,33 +207,33 @@ func TestReasonsOfPods(t *testing.T) {
 		trouble bool
 	}{
 		{"just made", func(p *corev1.Pod) { p.Spec.NodeName, p.Status = "", corev1.PodStatus{Phase: corev1.PodPending} }, "waiting for a node", false},
-		{"unschedulable", pending("Unschedulable", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."), "unschedulable: 0/3 nodes are available: 3 Insufficient nvidia.com/gpu.", true},
+		{"unschedulable", pending("Unschedulable", "0/3 nodes are available: 3 Insufficient nvidia.com/gpu."), "0/3 nodes have nvidia.com/gpu free", true},
 		{"gated", pending("SchedulingGated", "Scheduling is blocked due to non-empty scheduling gates"), "waiting for a node: SchedulingGated: Scheduling is blocked due to non-empty scheduling gates", false},
 		{"containers are made", unready(waiting("ContainerCreating", "")), "creating its containers", false},
-		{"image not found", unready(waiting("ErrImagePull", "manifest unknown")), "container executor: cannot pull image img:1: manifest unknown", true},
-		{"image back-off", unready(waiting("ImagePullBackOff", "")), "container executor: cannot pull image img:1", true},
-		{"missing secret", unready(waiting("CreateContainerConfigError", `secret "s" not found`)), `container executor: CreateContainerConfigError: secret "s" not found`, true},
-		{"crash loop of unknown cause", crashing, "container executor crashes", true},
+		{"image not found", unready(waiting("ErrImagePull", "manifest unknown")), "image `img:1` not found", true},
+		{"image back-off", unready(waiting("ImagePullBackOff", "")), "cannot pull image `img:1` yet", true},
+		{"missing secret", unready(waiting("CreateContainerConfigError", `secret "s" not found`)), "there is no Secret `s`", true},
+		{"crash loop of unknown cause", crashing, "crashes", true},
 		{
 			"crash loop with an exit code",
 			func(p *corev1.Pod) {
 				crashing(p)
-				crashedBefore(3, terminated(1, "Error", "Traceback\nModuleNotFoundError: no torch\n"))(p)
+				crashedBefore(1, terminated(1, "Error", "Traceback\nModuleNotFoundError: no torch\n"))(p)
 			},
-			"container executor crashes: exit code 1: ModuleNotFoundError: no torch", true,
+			"crashes: exit code 1: ModuleNotFoundError: no torch, 1 restart", true,
 		},
 		{
 			"out of memory",
-			func(p *corev1.Pod) { crashing(p); crashedBefore(3, terminated(137, "OOMKilled", ""))(p) },
-			"container executor crashes: exit code 137 (OOMKilled)", true,
+			func(p *corev1.Pod) { crashing(p); crashedBefore(1, terminated(137, "OOMKilled", ""))(p) },
+			"out of memory: killed with exit code 137, without a limit of its own, 1 restart", true,
 		},
-		{"exited a moment ago", unready(terminated(2, "Error", "")), "container executor ended: exit code 2", true},
-		{"starting", func(p *corev1.Pod) { unready(running())(p); p.Status.ContainerStatuses[0].Started = ptr(false) }, "container executor is starting", false},
-		{"running, not ready", unready(running()), "container executor runs but is not ready yet", false},
-		{"init container at work", initState("download", false, running(), false), "running its init container download", false},
-		{"init container crashes", initState("download", false, waiting("CrashLoopBackOff", ""), false), "container download crashes", true},
-		{"native sidecar crashes", initState("linkerd-proxy", true, waiting("CrashLoopBackOff", ""), false), "container linkerd-proxy crashes", true},
-		{"native sidecar starts", initState("linkerd-proxy", true, running(), false), "running its init container linkerd-proxy", false},
+		{"exited a moment ago", unready(terminated(2, "Error", "")), "crashes: exit code 2", true},
+		{"starting", func(p *corev1.Pod) { unready(running())(p); p.Status.ContainerStatuses[0].Started = ptr(false) }, "loading", false},
+		{"running, not ready", unready(running()), "running, but not ready yet", false},
+		{"init container at work", initState("download", false, running(), false), "running its init container `download`", false},
+		{"init container crashes", initState("download", false, waiting("CrashLoopBackOff", ""), false), "init container `download`: crashes", true},
+		{"native sidecar crashes", initState("linkerd-proxy", true, waiting("CrashLoopBackOff", ""), false), "the mesh's container `linkerd-proxy`: crashes", true},
+		{"native sidecar starts", initState("linkerd-proxy", true, running(), false), "running its init container `linkerd-proxy`", false},
 		{
 			"native sidecar runs, the executor starts",
 			func(p *corev1.Pod) {
@@ -242,7 +242,7 @@ func TestReasonsOfPods(t *testing.T) {
 				unready(running())(p)
 				p.Status.ContainerStatuses[0].Started = ptr(false)
 			},
-			"container executor is starting", false,
+			"loading", false,
 		},
 		{
 			"evicted",
@@ -251,7 +251,7 @@ func TestReasonsOfPods(t *testing.T) {
 			},
 			"pod failed: Evicted: The node was low on resource: memory.", true,
 		},
-		{"control sequences", unready(waiting("Bad\x1b[2J", "a\x1b]0;title\x07b\r\nc\u202e")), "container executor: Bad: ab c", true},
+		{"control sequences", unready(waiting("Bad\x1b[2J", "a\x1b]0;title\x07b\r\nc\u202e")), "cannot be run: Bad: ab c", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := deployment("e", 1, notReady)
@@ -277,7 +277,7 @@ func TestTheWorstReasonIsToldWithItsNumberOfPods(t *testing.T) {
 		Deployments: []*appsv1.Deployment{d}, ReplicaSets: []*appsv1.ReplicaSet{rs},
 		Pods: []*corev1.Pod{pod(rs, "a", unready(running())), pod(rs, "b", oom), pod(rs, "c"), pod(rs, "d", oom)},
 	})
-	if want := "2 pods: container executor crashes: exit code 137 (OOMKilled)"; s.Reason != want {
+	if want := "out of memory: killed with exit code 137, without a limit of its own, 1 restart (2 pods)"; s.Reason != want {
 		t.Errorf("got %q, want %q", s.Reason, want)
 	}
 	if s.Ready != 1 {
@@ -301,6 +301,95 @@ func TestOnlyPodsOfTheNewReplicaSetCount(t *testing.T) {
 	}
 }
 
+// The controllers count half a second late when there are thousands of pods.
+func TestReadyPodsAreDoneBeforeTheControllerHasCountedThem(t *testing.T) {
+	lagging := func(d *appsv1.Deployment) {
+		notReady(d)
+		d.Annotations[revisionAnnotation] = "2"
+	}
+	for _, c := range []struct {
+		name   string
+		change func(*appsv1.Deployment)
+		pods   func(old, current *appsv1.ReplicaSet) []*corev1.Pod
+		hidden bool
+		want   bool
+	}{
+		{"all are ready", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod { return []*corev1.Pod{pod(rs, "a"), pod(rs, "b")} }, false, true},
+		{"an old one is on its way out", nil, func(old, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b"), pod(old, "a", terminating)}
+		}, false, true},
+		{"one was evicted before", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b"), pod(rs, "c", func(p *corev1.Pod) { p.Status = corev1.PodStatus{Phase: corev1.PodFailed} })}
+		}, false, true},
+		{"one is not ready", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b", unready(running()))}
+		}, false, false},
+		{"one is missing", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod { return []*corev1.Pod{pod(rs, "a")} }, false, false},
+		{"one is too many", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b"), pod(rs, "c")}
+		}, false, false},
+		{"an old one is left", nil, func(old, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b"), pod(old, "a")}
+		}, false, false},
+		{"all are of the old revision", nil, func(old, _ *appsv1.ReplicaSet) []*corev1.Pod { return []*corev1.Pod{pod(old, "a"), pod(old, "b")} }, false, false},
+		{"the spec is newer than the controller", func(d *appsv1.Deployment) { d.Generation = 2 }, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b")}
+		}, false, false},
+		{"they have to stay ready for a while", func(d *appsv1.Deployment) { d.Spec.MinReadySeconds = 5 }, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod {
+			return []*corev1.Pod{pod(rs, "a"), pod(rs, "b")}
+		}, false, false},
+		{"nobody may read pods", nil, func(_, rs *appsv1.ReplicaSet) []*corev1.Pod { return []*corev1.Pod{pod(rs, "a"), pod(rs, "b")} }, true, false},
+	} {
+		d := deployment("e", 2, lagging)
+		if c.change != nil {
+			c.change(d)
+		}
+		old, current := replicaSet(d, 1, 0), replicaSet(d, 2, 0)
+		o := Objects{Deployments: []*appsv1.Deployment{d}, ReplicaSets: []*appsv1.ReplicaSet{old, current}, Pods: c.pods(old, current)}
+		if c.hidden {
+			o.Unreadable = []string{resourcePods}
+		}
+		s := evaluateOne(t, executorTarget("e"), o)
+		if s.Done != c.want || c.want && s.Ready != 2 {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+		// Nothing new is told when the controller has counted.
+		d.Status.Replicas, d.Status.UpdatedReplicas, d.Status.ReadyReplicas, d.Status.AvailableReplicas = 2, 2, 2, 2
+		if counted := evaluateOne(t, executorTarget("e"), o); c.want && !counted.Equal(s) {
+			t.Errorf("%s: %+v, and before it was counted %+v", c.name, counted, s)
+		}
+	}
+}
+
+func TestReadyPodsOfAStatefulSetAreDoneBeforeItsControllerHasCountedThem(t *testing.T) {
+	target := executorTarget("e")
+	target.Ref.Kind = kindStatefulSet
+	for _, c := range []struct {
+		name   string
+		change func(*appsv1.StatefulSet)
+		second string
+		want   bool
+	}{
+		{"all are ready", nil, "r2", true},
+		{"one is of the revision before", nil, "r1", false},
+		{"some are to stay at the revision before", func(s *appsv1.StatefulSet) {
+			s.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateStatefulSetStrategy{Partition: ptr(int32(1))}
+		}, "r2", false},
+		{"they have to stay ready for a while", func(s *appsv1.StatefulSet) { s.Spec.MinReadySeconds = 5 }, "r2", false},
+	} {
+		set := statefulSet("e", 2, func(s *appsv1.StatefulSet) {
+			s.Status = appsv1.StatefulSetStatus{ObservedGeneration: 1, Replicas: 2, UpdatedReplicas: 1, UpdateRevision: "r2", CurrentRevision: "r1"}
+		})
+		if c.change != nil {
+			c.change(set)
+		}
+		s := evaluateOne(t, target, Objects{StatefulSets: []*appsv1.StatefulSet{set}, Pods: []*corev1.Pod{setPod(set, 0, "r2"), setPod(set, 1, c.second)}})
+		if s.Done != c.want {
+			t.Errorf("%s: %+v", c.name, s)
+		}
+	}
+}
+
 // A Deployment that was deleted and made again has the same names, hashes and revision numbers as the one before.
 func TestPodsOfADeletedNamesakeDoNotCount(t *testing.T) {
 	d := deployment("e", 1, notReady)
@@ -320,7 +409,7 @@ func TestReasonsAreKnownWithoutReplicaSetsWhenAllPodsAreOfOneTemplate(t *testing
 	d := deployment("e", 1, notReady)
 	first, second := replicaSet(d, 1, 0), replicaSet(d, 2, 0)
 	objects := Objects{Deployments: []*appsv1.Deployment{d}, Pods: []*corev1.Pod{pod(first, "a", unready(waiting("CrashLoopBackOff", "")))}}
-	if s := evaluateOne(t, executorTarget("e"), objects); s.Reason != "container executor crashes" {
+	if s := evaluateOne(t, executorTarget("e"), objects); s.Reason != "crashes" {
 		t.Errorf("one template: %q", s.Reason)
 	}
 	objects.Pods = append(objects.Pods, pod(second, "a", unready(waiting("CrashLoopBackOff", ""))))
@@ -339,7 +428,7 @@ func TestAReadyPodThatKeepsCrashingIsTrouble(t *testing.T) {
 		now      time.Time
 		want     string
 	}{
-		{"crashes", 4, terminated(1, "Error", ""), testNow, "container executor of pod e-11-a crashed 4 times, last 20s ago: exit code 1"},
+		{"crashes", 4, terminated(1, "Error", ""), testNow, "container `executor` of pod `e-11-a` crashed 4 times, last 20 s ago: exit code 1"},
 		{"restarted once", 1, terminated(1, "Error", ""), testNow, ""},
 		{"long ago", 4, terminated(1, "Error", ""), testNow.Add(time.Hour), ""},
 		{"ended well", 4, terminated(0, "Completed", ""), testNow, ""},
@@ -404,8 +493,10 @@ func TestReplicasOwner(t *testing.T) {
 		{"nobody", []metav1.ManagedFieldsEntry{entry("a", "", other), {Manager: "b"}, entry("c", "", "not json")}},
 		{OwnerFile, []metav1.ManagedFieldsEntry{entry("b", "", other), entry(plan.FieldManager, "", replicas)}},
 		{OwnerScale, []metav1.ManagedFieldsEntry{entry(plan.FieldManager, "", other), entry(plan.ScaleFieldManager, "scale", replicas)}},
-		{OwnerAutoscaler, []metav1.ManagedFieldsEntry{entry(hpaManager, "scale", replicas)}},
-		{hpaManager, []metav1.ManagedFieldsEntry{entry(hpaManager, "status", replicas)}},
+		{OwnerAutoscaler, []metav1.ManagedFieldsEntry{entry("kube-controller-manager", "scale", replicas)}},
+		{OwnerAutoscaler, []metav1.ManagedFieldsEntry{entry("keda-operator", "scale", replicas)}},
+		{"my-autoscaler-bot", []metav1.ManagedFieldsEntry{entry("my-autoscaler-bot", "scale", replicas)}},
+		{"kube-controller-manager", []metav1.ManagedFieldsEntry{entry("kube-controller-manager", "status", replicas)}},
 		{"kubectl", []metav1.ManagedFieldsEntry{entry("kubectl", "scale", replicas)}},
 		{"argocd, file", []metav1.ManagedFieldsEntry{entry(plan.FieldManager, "", replicas), entry("argocd", "", replicas), entry("argocd", "scale", replicas)}},
 	} {

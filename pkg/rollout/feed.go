@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/pager"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
 
 // The resources that tell about a Flow.
@@ -23,6 +25,7 @@ const (
 	resourceStatefulSets = "statefulsets"
 	resourceReplicaSets  = "replicasets"
 	resourcePods         = "pods"
+	resourceEvents       = "events"
 )
 
 // pace is how often things are tried.
@@ -34,12 +37,19 @@ type pace struct {
 	// refused is how long a once allowed request may be refused: an API server that has just started refuses
 	// everything until it has read its roles.
 	refused time.Duration
-	// failed is how long a failure has to last: right after a change the controllers' conditions may be of before it.
+	// failed is how long a controller's verdict has to last: right after a change its conditions may be of before it.
 	failed time.Duration
+	// persist is how long trouble has to last that may pass by itself.
+	persist time.Duration
+	// events is how long a workload may take before the namespace's events are read for the reason.
+	events time.Duration
 }
 
 func defaultPace() pace {
-	return pace{poll: 2 * time.Second, retryMin: 100 * time.Millisecond, retryMax: 2 * time.Second, refused: 30 * time.Second, failed: 2 * time.Second}
+	return pace{
+		poll: 2 * time.Second, retryMin: 100 * time.Millisecond, retryMax: 2 * time.Second, refused: 30 * time.Second,
+		failed: 2 * time.Second, persist: 15 * time.Second, events: 5 * time.Second,
+	}
 }
 
 // watchTimeout ends a watch at the server's side; the next one goes on where it ended.
@@ -52,10 +62,14 @@ type source struct {
 	watch    func(context.Context, metav1.ListOptions) (watch.Interface, error)
 }
 
-// sourcesOf the four resources in a namespace.
+// warnings selects the events that say that something is wrong.
+const warnings = "type=Warning"
+
+// sourcesOf the resources in a namespace.
 func sourcesOf(c Clients, namespace string) map[string]source {
 	deployments, sets := c.AppsV1().Deployments(namespace), c.AppsV1().StatefulSets(namespace)
 	replicaSets, pods := c.AppsV1().ReplicaSets(namespace), c.CoreV1().Pods(namespace)
+	events := c.CoreV1().Events(namespace)
 	return map[string]source{
 		resourceDeployments: {resourceDeployments, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return deployments.List(ctx, o)
@@ -69,7 +83,18 @@ func sourcesOf(c Clients, namespace string) map[string]source {
 		resourcePods: {resourcePods, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			return pods.List(ctx, o)
 		}, pods.Watch},
+		resourceEvents: {resourceEvents, func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return events.List(ctx, onlyWarnings(o))
+		}, func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return events.Watch(ctx, onlyWarnings(o))
+		}},
 	}
+}
+
+// onlyWarnings replaces the Flow's label, which no event has.
+func onlyWarnings(o metav1.ListOptions) metav1.ListOptions {
+	o.LabelSelector, o.FieldSelector = "", warnings
+	return o
 }
 
 // read lists everything that selector matches, page by page, and the version to watch from. The list is a
@@ -107,13 +132,29 @@ func trimmed(o metav1.Object) metav1.Object {
 		o.Spec.Template = corev1.PodTemplateSpec{}
 	case *corev1.Pod:
 		o.ManagedFields = nil
-		init := make([]corev1.Container, 0, len(o.Spec.InitContainers))
-		for _, c := range o.Spec.InitContainers {
-			init = append(init, corev1.Container{Name: c.Name, RestartPolicy: c.RestartPolicy})
+		o.Spec = corev1.PodSpec{
+			NodeName: o.Spec.NodeName, InitContainers: trimmedContainers(o.Spec.InitContainers), Containers: trimmedContainers(o.Spec.Containers),
 		}
-		o.Spec = corev1.PodSpec{NodeName: o.Spec.NodeName, InitContainers: init}
+	case *corev1.Event:
+		o.ManagedFields = nil
 	}
 	return o
+}
+
+// trimmedContainers keep what explains a failure: what is run, within which memory, and how long it may load.
+func trimmedContainers(specs []corev1.Container) []corev1.Container {
+	kept := make([]corev1.Container, 0, len(specs))
+	for _, c := range specs {
+		one := corev1.Container{Name: c.Name, Image: c.Image, RestartPolicy: c.RestartPolicy}
+		if limit, limited := c.Resources.Limits[corev1.ResourceMemory]; limited {
+			one.Resources.Limits = corev1.ResourceList{corev1.ResourceMemory: limit}
+		}
+		if p := c.StartupProbe; p != nil {
+			one.StartupProbe = &corev1.Probe{InitialDelaySeconds: p.InitialDelaySeconds, PeriodSeconds: p.PeriodSeconds, FailureThreshold: p.FailureThreshold}
+		}
+		kept = append(kept, one)
+	}
+	return kept
 }
 
 // changeType says what a [change] means.
@@ -285,6 +326,16 @@ func sleep(ctx context.Context, d time.Duration) {
 // Read lists the objects of a Flow once. Replica sets and pods that the user may not list are named in Unreadable; any
 // other failure is an error.
 func Read(ctx context.Context, c Clients, namespace, flow string) (Objects, error) {
+	return readSelected(ctx, c, namespace, flowSelector(flow))
+}
+
+// ReadAll lists the objects of every Flow of a namespace, or of all namespaces where that is empty, by as many requests as Read.
+func ReadAll(ctx context.Context, c Clients, namespace string) (Groups, []string, error) {
+	objects, err := readSelected(ctx, c, namespace, plan.LabelFlow)
+	return groups(objects), objects.Unreadable, err
+}
+
+func readSelected(ctx context.Context, c Clients, namespace, selector string) (Objects, error) {
 	resources := []string{resourceDeployments, resourceStatefulSets, resourceReplicaSets, resourcePods}
 	sources := sourcesOf(c, namespace)
 	type answer struct {
@@ -295,7 +346,7 @@ func Read(ctx context.Context, c Clients, namespace, flow string) (Objects, erro
 	for i, resource := range resources {
 		answers[i] = make(chan answer, 1)
 		go func() {
-			objects, _, err := sources[resource].read(ctx, flowSelector(flow))
+			objects, _, err := sources[resource].read(ctx, selector)
 			answers[i] <- answer{objects, err}
 		}()
 	}
@@ -309,7 +360,7 @@ func Read(ctx context.Context, c Clients, namespace, flow string) (Objects, erro
 		case apierrors.IsForbidden(a.err) && supporting(resource):
 			objects.Unreadable = append(objects.Unreadable, resource)
 		case a.err != nil:
-			errs = append(errs, fmt.Errorf("cannot list %s in namespace %q: %w", resource, namespace, a.err))
+			errs = append(errs, fmt.Errorf("cannot list %s in %s: %w", resource, namespaceText(namespace), a.err))
 		}
 		for _, o := range a.objects {
 			objects.add(o)
@@ -322,6 +373,13 @@ func Read(ctx context.Context, c Clients, namespace, flow string) (Objects, erro
 	return objects, nil
 }
 
+func namespaceText(namespace string) string {
+	if namespace == "" {
+		return "all namespaces"
+	}
+	return fmt.Sprintf("namespace %q", namespace)
+}
+
 func (x *Objects) add(o metav1.Object) {
 	switch o := o.(type) {
 	case *appsv1.Deployment:
@@ -332,7 +390,27 @@ func (x *Objects) add(o metav1.Object) {
 		x.ReplicaSets = append(x.ReplicaSets, o)
 	case *corev1.Pod:
 		x.Pods = append(x.Pods, o)
+	case *corev1.Event:
+		x.Events = append(x.Events, o)
 	}
+}
+
+// ReadEvents adds to what was read the events of the namespace that say what is wrong. A user who may not list them has them
+// named in Unreadable.
+func ReadEvents(ctx context.Context, c Clients, namespace string, o *Objects) error {
+	read, _, err := sourcesOf(c, namespace)[resourceEvents].read(ctx, "")
+	switch {
+	case apierrors.IsForbidden(err):
+		o.Unreadable = append(o.Unreadable, resourceEvents)
+		slices.Sort(o.Unreadable)
+		return nil
+	case err != nil:
+		return fmt.Errorf("cannot list events in namespace %q: %w", namespace, err)
+	}
+	for _, e := range read {
+		o.add(e)
+	}
+	return nil
 }
 
 // supporting resources explain; without them one still knows whether the workloads are done.

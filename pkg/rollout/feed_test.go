@@ -3,6 +3,7 @@ package rollout
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -268,8 +270,14 @@ func TestReadDropsWhatFillsTheMemory(t *testing.T) {
 	rs := replicaSet(d, 1, 1)
 	rs.Spec.Template.Spec.Containers = []corev1.Container{{Name: "executor", Args: []string{"long"}}}
 	p := pod(rs, "x")
-	p.Spec.Containers = rs.Spec.Template.Spec.Containers
-	p.Spec.InitContainers = []corev1.Container{{Name: "proxy", Image: "long", RestartPolicy: ptr(corev1.ContainerRestartPolicyAlways)}}
+	p.Spec.Containers = []corev1.Container{{
+		Name: "executor", Image: "img:1", Args: []string{"long"}, Env: []corev1.EnvVar{{Name: "TOKEN", Value: "secret"}},
+		StartupProbe: &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 600, ProbeHandler: corev1.ProbeHandler{GRPC: &corev1.GRPCAction{Port: 8080}}},
+		Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{
+			corev1.ResourceMemory: resource.MustParse("1Gi"), corev1.ResourceCPU: resource.MustParse("1"),
+		}},
+	}}
+	p.Spec.InitContainers = []corev1.Container{{Name: "proxy", Image: "mesh:1", Args: []string{"long"}, RestartPolicy: ptr(corev1.ContainerRestartPolicyAlways)}}
 	objects, err := Read(t.Context(), fake.NewClientset(d, rs, p), testNamespace, "search")
 	if err != nil {
 		t.Fatal(err)
@@ -277,8 +285,16 @@ func TestReadDropsWhatFillsTheMemory(t *testing.T) {
 	if len(objects.Deployments) != 1 || len(objects.ReplicaSets) != 1 || len(objects.Pods) != 1 {
 		t.Fatalf("%d deployments, %d replica sets, %d pods", len(objects.Deployments), len(objects.ReplicaSets), len(objects.Pods))
 	}
-	if got := objects.Pods[0].Spec; len(got.Containers) > 0 || len(got.InitContainers) != 1 || got.InitContainers[0].Image != "" || got.NodeName != "node-0" {
-		t.Errorf("pod spec %+v", got)
+	want := corev1.PodSpec{
+		NodeName:       "node-0",
+		InitContainers: []corev1.Container{{Name: "proxy", Image: "mesh:1", RestartPolicy: ptr(corev1.ContainerRestartPolicyAlways)}},
+		Containers: []corev1.Container{{
+			Name: "executor", Image: "img:1", StartupProbe: &corev1.Probe{PeriodSeconds: 1, FailureThreshold: 600},
+			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}},
+		}},
+	}
+	if got := objects.Pods[0].Spec; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 	if len(objects.ReplicaSets[0].Spec.Template.Spec.Containers) > 0 {
 		t.Error("the replica set has its template")

@@ -2,8 +2,10 @@ package rollout
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
@@ -19,11 +21,9 @@ const (
 	OwnerAutoscaler = "autoscaler"
 )
 
-// hpaManager writes the scale subresource for every HorizontalPodAutoscaler: the controller manager names itself.
-const hpaManager = "kube-controller-manager"
-
 // ReplicasOwner tells who owns spec.replicas of a workload according to its managed fields: one of the owners above or
-// the field manager's own name, several with a comma between them; "nobody" when no manager does.
+// the field manager's own name, several with a comma between them; "nobody" when no manager does. What nobody owns and the file
+// says is the file's, as after a pause: the next up makes it so.
 func ReplicasOwner(o metav1.Object) string {
 	if o == nil {
 		return "nobody"
@@ -35,11 +35,25 @@ func ReplicasOwner(o metav1.Object) string {
 			owners = append(owners, owner)
 		}
 	}
+	if len(owners) == 0 && o.GetAnnotations()[plan.AnnotationReplicas] == wantedText(o) {
+		return OwnerFile
+	}
 	if len(owners) == 0 {
 		return "nobody"
 	}
 	slices.Sort(owners)
 	return strings.Join(owners, ", ")
+}
+
+// wantedText is spec.replicas of a Deployment or a StatefulSet.
+func wantedText(o metav1.Object) string {
+	switch o := o.(type) {
+	case *appsv1.Deployment:
+		return strconv.Itoa(int(replicasOf(o.Spec.Replicas)))
+	case *appsv1.StatefulSet:
+		return strconv.Itoa(int(replicasOf(o.Spec.Replicas)))
+	}
+	return "?" // which no file says
 }
 
 func ownerName(m metav1.ManagedFieldsEntry) string {
@@ -48,7 +62,7 @@ func ownerName(m metav1.ManagedFieldsEntry) string {
 		return OwnerFile
 	case m.Manager == plan.ScaleFieldManager:
 		return OwnerScale
-	case m.Manager == hpaManager && m.Subresource == "scale":
+	case plan.IsAutoscaler(m):
 		return OwnerAutoscaler
 	default:
 		return PlainText(m.Manager)

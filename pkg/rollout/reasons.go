@@ -2,53 +2,49 @@ package rollout
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
 
-// finding is what keeps one pod from being ready. The higher the rank, the more it explains.
-type finding struct {
+// step is a normal step of a pod on its way to being ready. The higher the rank, the earlier the step.
+type step struct {
 	rank int
 	text string
+	// since is when the step began, and allowed how long it may take; zero when that is not known.
+	since   time.Time
+	allowed time.Duration
 }
 
-// The ranks. From rankEvicted on a finding is trouble, not a step of starting.
+// The ranks.
 const (
-	rankNone = iota
-	rankNotReady
-	rankStarting
-	rankCreating
-	rankInit
-	rankScheduling
-	rankEvicted
-	rankUnschedulable
-	rankExited
-	rankWaiting
+	stepNone = iota
+	stepNotReady
+	stepLoading
+	stepRestarting
+	stepCreating
+	stepInit
+	stepScheduling
 )
 
-// whyNotDone says why a workload that its controller has seen is not done, and whether that is trouble.
-func whyNotDone(s State, newPods []*corev1.Pod) (reason string, trouble bool) {
-	if worst, pods := worstFinding(newPods); worst.rank > rankNone {
-		if pods > 1 {
-			return fmt.Sprintf("%d pods: %s", pods, worst.text), worst.rank >= rankEvicted
-		}
-		return worst.text, worst.rank >= rankEvicted
+// whyNotDone says what a workload is at that nothing is wrong with, and since when.
+func whyNotDone(s State, newPods []*corev1.Pod) step {
+	if earliest := earliestStep(newPods); earliest.rank > stepNone {
+		return earliest
 	}
+	text := "waiting for pods to be ready"
 	switch {
 	case s.Failure != "":
-		return "", false
+		text = ""
 	case s.Updated < s.Wanted:
-		return "waiting for new pods to be made", false
+		text = "waiting for new pods to be made"
 	case s.Old > 0:
-		return "waiting for " + podsText(s.Old, "old pod") + " to end", false
+		text = "waiting for " + podsText(s.Old, "old pod") + " to end"
 	case s.Updated > s.Wanted:
-		return "waiting for " + podsText(s.Updated-s.Wanted, "pod") + " to end", false
-	default:
-		return "waiting for pods to be ready", false
+		text = "waiting for " + podsText(s.Updated-s.Wanted, "pod") + " to end"
 	}
+	return step{text: text}
 }
 
 func podsText(n int32, noun string) string {
@@ -58,70 +54,94 @@ func podsText(n int32, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// worstFinding is the finding of the highest rank, of these the most frequent, and the number of pods that have it.
-func worstFinding(pods []*corev1.Pod) (finding, int) {
-	count := map[finding]int{}
-	var found []finding
+// earliestStep is the earliest step that a pod is at, with the number of pods that are at it, since the first of them is.
+func earliestStep(pods []*corev1.Pod) step {
+	var earliest step
+	n := int32(0)
 	for _, p := range pods {
-		f := findingOf(p)
-		if count[f] == 0 {
-			found = append(found, f)
+		one := stepOf(p)
+		switch {
+		case one.rank > earliest.rank:
+			earliest, n = one, 1
+		case one.rank == earliest.rank && one.rank > stepNone:
+			n++
+			if !one.since.IsZero() && (earliest.since.IsZero() || one.since.Before(earliest.since)) {
+				earliest.since = one.since
+			}
 		}
-		count[f]++
 	}
-	if len(found) == 0 {
-		return finding{}, 0
+	if n > 1 {
+		earliest.text = fmt.Sprintf("%s (%s)", earliest.text, podsText(n, "pod"))
 	}
-	worst := slices.MaxFunc(found, func(a, b finding) int {
-		if a.rank != b.rank {
-			return a.rank - b.rank
-		}
-		return count[a] - count[b]
-	})
-	return worst, count[worst]
+	return earliest
 }
 
-func findingOf(p *corev1.Pod) finding {
+func stepOf(p *corev1.Pod) step {
+	if podReady(p) || p.Status.Phase == corev1.PodFailed {
+		return step{}
+	}
+	if s := scheduling(p); s.rank > stepNone {
+		return s
+	}
+	if name := runningInit(p); name != "" {
+		return step{rank: stepInit, text: fmt.Sprintf("running its init container `%s`", name)}
+	}
+	earliest := step{rank: stepNotReady, text: "not ready yet"}
+	for _, c := range containersOf(p, nil) {
+		if s := c.step(); s.rank > earliest.rank || earliest.text == "not ready yet" && s.rank == earliest.rank {
+			earliest = s
+		}
+	}
+	return earliest
+}
+
+// step of a container that nothing is wrong with.
+func (c container) step() step {
+	of := ""
+	if c.role != roleMain {
+		of = fmt.Sprintf("container `%s` is ", PlainText(c.Name))
+	}
+	switch state := c.State; {
+	case state.Waiting != nil && state.Waiting.Reason == "ContainerCreating":
+		return step{rank: stepCreating, text: "creating its containers"}
+	case state.Running != nil && c.Started != nil && !*c.Started:
+		again := ""
+		if c.RestartCount > 0 {
+			again = ", after " + podsText(c.RestartCount, "restart")
+		}
+		return step{rank: stepLoading, text: of + "loading" + again, since: state.Running.StartedAt.Time, allowed: startupBudgetOf(c.spec)}
+	case (state.Terminated != nil || state.Waiting != nil) && c.RestartCount > 0:
+		return step{rank: stepRestarting, text: of + "restarting, for the " + ordinal(c.RestartCount) + " time"}
+	case state.Running != nil && !c.Ready:
+		return step{rank: stepNotReady, text: of + "running, but not ready yet", since: state.Running.StartedAt.Time}
+	}
+	return step{}
+}
+
+func ordinal(n int32) string {
 	switch {
-	case p.Status.Phase == corev1.PodFailed:
-		return finding{rankEvicted, "pod failed" + detail(p.Status.Reason, p.Status.Message)}
-	case podReady(p):
-		return finding{}
+	case n%100 >= 11 && n%100 <= 13:
+	case n%10 == 1:
+		return fmt.Sprintf("%dst", n)
+	case n%10 == 2:
+		return fmt.Sprintf("%dnd", n)
+	case n%10 == 3:
+		return fmt.Sprintf("%drd", n)
 	}
-	if f := scheduling(p); f.rank > rankNone {
-		return f
-	}
-	worst := finding{}
-	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if f := containerFinding(c); f.rank > worst.rank {
-			worst = f
-		}
-	}
-	if worst.rank < rankEvicted {
-		if name := runningInit(p); name != "" {
-			return finding{rankInit, fmt.Sprintf("running its init container %s", name)}
-		}
-	}
-	if worst.rank == rankNone {
-		return finding{rankNotReady, "not ready yet"}
-	}
-	return worst
+	return fmt.Sprintf("%dth", n)
 }
 
-func scheduling(p *corev1.Pod) finding {
+func scheduling(p *corev1.Pod) step {
+	since := p.CreationTimestamp.Time
 	for _, c := range p.Status.Conditions {
-		if c.Type != corev1.PodScheduled || c.Status != corev1.ConditionFalse {
-			continue
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason != corev1.PodReasonUnschedulable {
+			return step{rank: stepScheduling, text: "waiting for a node" + detail(c.Reason, c.Message), since: since}
 		}
-		if c.Reason == corev1.PodReasonUnschedulable {
-			return finding{rankUnschedulable, "unschedulable: " + PlainText(c.Message)}
-		}
-		return finding{rankScheduling, "waiting for a node" + detail(c.Reason, c.Message)}
 	}
 	if p.Spec.NodeName == "" && len(p.Status.ContainerStatuses) == 0 {
-		return finding{rankScheduling, "waiting for a node"}
+		return step{rank: stepScheduling, text: "waiting for a node", since: since}
 	}
-	return finding{}
+	return step{}
 }
 
 // runningInit names the init container that a pod is at. A native sidecar goes on running beside the others and
@@ -140,49 +160,18 @@ func runningInit(p *corev1.Pod) string {
 	return ""
 }
 
-func containerFinding(c corev1.ContainerStatus) finding {
-	name := PlainText(c.Name)
-	switch {
-	case c.State.Waiting != nil:
-		return waitingFinding(c, name)
-	case c.State.Terminated != nil && c.State.Terminated.ExitCode != 0:
-		return finding{rankExited, fmt.Sprintf("container %s ended: %s", name, exit(c.State.Terminated))}
-	case c.State.Running != nil && c.Started != nil && !*c.Started:
-		return finding{rankStarting, fmt.Sprintf("container %s is starting", name)}
-	case c.State.Running != nil && !c.Ready:
-		return finding{rankNotReady, fmt.Sprintf("container %s runs but is not ready yet", name)}
-	}
-	return finding{}
-}
-
-func waitingFinding(c corev1.ContainerStatus, name string) finding {
-	waiting := c.State.Waiting
-	switch waiting.Reason {
-	case "", "PodInitializing":
-		return finding{}
-	case "ContainerCreating":
-		return finding{rankCreating, "creating its containers"}
-	case "CrashLoopBackOff":
-		// The message only repeats the pod's name and the back-off, which differ from pod to pod.
-		if last := c.LastTerminationState.Terminated; last != nil {
-			return finding{rankWaiting, fmt.Sprintf("container %s crashes: %s", name, exit(last))}
-		}
-		return finding{rankWaiting, fmt.Sprintf("container %s crashes", name)}
-	case "ErrImagePull", "ImagePullBackOff":
-		return finding{rankWaiting, fmt.Sprintf("container %s: cannot pull image %s", name, PlainText(c.Image)) + detail("", waiting.Message)}
-	default:
-		return finding{rankWaiting, fmt.Sprintf("container %s", name) + detail(waiting.Reason, waiting.Message)}
-	}
-}
-
 // exit says how a container ended, with the last line that it left as its termination message.
 func exit(t *corev1.ContainerStateTerminated) string {
 	text := fmt.Sprintf("exit code %d", t.ExitCode)
 	if t.Reason != "" && t.Reason != "Error" {
 		text += " (" + PlainText(t.Reason) + ")"
 	}
-	lines := strings.Split(strings.TrimSpace(t.Message), "\n")
-	return text + detail("", lines[len(lines)-1])
+	return text + detail("", lastLine(t.Message))
+}
+
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return lines[len(lines)-1]
 }
 
 // detail appends what the cluster says, made safe, where it says something.
@@ -197,31 +186,28 @@ func detail(reason, message string) string {
 	return text
 }
 
-const (
-	// crashes is the number of restarts from which a running container may be between two crashes. One restart can
-	// be a node that was drained or a sidecar that came up late.
-	crashes = 2
-	// crashMemory is how long a container has to run for the kubelet to forget its crashes.
-	crashMemory = 10 * time.Minute
-)
+// crashMemory is how long a container has to run for the kubelet to forget its crashes.
+const crashMemory = 10 * time.Minute
 
 // whyCrashing names a container that is ready at the moment but has crashed again and again, the last time within
-// [crashMemory]: the kubelet's back-off lets it look healthy in between.
-func whyCrashing(pods []*corev1.Pod, now time.Time) string {
+// [crashMemory]: the kubelet's back-off lets it look healthy in between. It is nil without a clock.
+func whyCrashing(pods []*corev1.Pod, events []*corev1.Event, now time.Time) *Cause {
 	if now.IsZero() {
-		return ""
+		return nil
 	}
 	for _, p := range pods {
-		for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
+		for _, c := range containersOf(p, events) {
 			last := c.LastTerminationState.Terminated
 			if c.State.Running == nil || c.RestartCount < crashes || last == nil || last.ExitCode == 0 {
 				continue
 			}
 			if ago := now.Sub(last.FinishedAt.Time); ago < crashMemory {
-				return fmt.Sprintf("container %s of pod %s crashed %d times, last %s ago: %s",
-					PlainText(c.Name), p.Name, c.RestartCount, max(0, ago).Round(time.Second), exit(last))
+				cause := c.crashCause(last, c.killedBy("Startup", startupBudgetOf(c.spec)))
+				cause.Summary = fmt.Sprintf("container `%s` of pod `%s` crashed %d times, last %s ago: %s",
+					PlainText(c.Name), p.Name, c.RestartCount, durationText(max(0, ago)), exit(last))
+				return &cause
 			}
 		}
 	}
-	return ""
+	return nil
 }

@@ -40,7 +40,21 @@ type Request struct {
 	Targets []Target
 	// Timeout of the whole wait; 0 waits until the context ends.
 	Timeout time.Duration
+	// FailFast says what ends the wait before that; empty is FailFastAuto.
+	FailFast FailFast
+	// Persist is how long trouble that may pass by itself has to last to be a failure; 0 is 15 seconds.
+	Persist time.Duration
 }
+
+// FailFast says when a wait gives up on pods before its time is up.
+type FailFast string
+
+const (
+	// FailFastAuto: as soon as it is plain that a workload cannot come up by itself.
+	FailFastAuto FailFast = "auto"
+	// FailFastNever: not because of what its pods do. Who repairs a cluster by hand wants the wait to go on.
+	FailFastNever FailFast = "never"
+)
 
 // EventType says what an [Event] is about.
 type EventType string

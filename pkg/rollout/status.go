@@ -107,6 +107,8 @@ type FlowStatus struct {
 	Namespace string `json:"namespace"`
 	// Healthy: every workload is.
 	Healthy bool `json:"healthy"`
+	// Paused: the Flow has been stopped by pause, and starts again by resume.
+	Paused bool `json:"paused,omitempty"`
 	// Ready of Workloads are healthy; what is missing counts as one workload.
 	Ready     int `json:"ready"`
 	Workloads int `json:"workloads"`
@@ -149,13 +151,21 @@ type WorkloadStatus struct {
 	// Old replicas are of an earlier revision; they still run, and serve if they are ready.
 	Old int32 `json:"old,omitempty"`
 	// ReplicasOwner is who set Wanted, see ReplicasOwner.
-	ReplicasOwner string    `json:"replicasOwner"`
-	Image         string    `json:"image"`
-	Created       time.Time `json:"created,omitzero"`
+	ReplicasOwner string `json:"replicasOwner"`
+	// Autoscaler is what scales the workload by itself; nil where nothing does, or where that could not be read.
+	Autoscaler *AutoscalerStatus `json:"autoscaler,omitempty"`
+	Image      string            `json:"image"`
+	// JinaVersion is that of Jina's own image, else the one that the Flow was brought up for; empty where neither is known.
+	JinaVersion string    `json:"jinaVersion,omitempty"`
+	Created     time.Time `json:"created,omitzero"`
 	// Restarts of all containers of the pods that run, sidecars included; nil when pods could not be read.
 	Restarts *int32 `json:"restarts,omitempty"`
+	// Mesh is nil when pods could not be read.
+	Mesh *MeshStatus `json:"mesh,omitempty"`
 	// Reason of whatever is not healthy.
 	Reason string `json:"reason,omitempty"`
+	// Cause is what is wrong, and what shows it; nil when nothing is.
+	Cause *Cause `json:"cause,omitempty"`
 }
 
 // Record is what is known of a Flow without its workloads.
@@ -163,6 +173,10 @@ type Record struct {
 	Flow, Namespace string
 	Tooling         string
 	Graph           Graph
+	// Paused: the Flow has been stopped by pause.
+	Paused bool
+	// Autoscalers by the workload that they scale.
+	Autoscalers map[plan.Ref]plan.Autoscaler
 }
 
 // TargetsOf are the workloads among the objects, as targets, in no particular order. An executor is named as in the file
@@ -194,16 +208,18 @@ func TargetsOf(o Objects) []Target {
 // Status says how a Flow runs. It is pure: the record, the objects as [Read] gave them and the time decide.
 func Status(record Record, o Objects, now time.Time) FlowStatus {
 	status := FlowStatus{
-		Flow: record.Flow, Namespace: record.Namespace, Tooling: PlainText(record.Tooling),
+		Flow: record.Flow, Namespace: record.Namespace, Tooling: PlainText(record.Tooling), Paused: record.Paused,
 		Executors: []ExecutorStatus{}, Unreadable: o.Unreadable,
 	}
 	view := NewView(TargetsOf(o), o, now)
 	states := Evaluate(view).States
 	podsKnown := !slices.Contains(o.Unreadable, resourcePods)
 	executors := map[string]*ExecutorStatus{}
+	called := map[string]map[int]string{} // the shards that an executor's head calls
 	for i, w := range view.Workloads {
 		s := states[i]
-		workload := workloadStatus(w, s, podsKnown)
+		workload := workloadStatus(w, s, podsKnown, now)
+		workload.scaledBy(record.Autoscalers, w.Target.Ref)
 		status.count(workload.Phase)
 		if s.Part.Role == plan.RoleGateway {
 			status.Gateway = &workload
@@ -215,6 +231,14 @@ func Status(record Record, o Objects, now time.Time) FlowStatus {
 			executors[s.Part.Executor] = e
 		}
 		e.put(s.Part, workload)
+		if s.Part.Role == plan.RoleHead {
+			called[s.Part.Executor] = shardsOf(w.template())
+		}
+	}
+	for name, e := range executors {
+		for range e.addMissing(called[name]) {
+			status.count(PhaseMissing)
+		}
 	}
 	status.order(record.Graph, executors)
 	return status
@@ -271,17 +295,19 @@ func (f *FlowStatus) order(graph Graph, executors map[string]*ExecutorStatus) {
 	f.Healthy = f.Workloads > 0 && (f.Gateway == nil || f.Gateway.Healthy)
 	for i := range f.Executors {
 		e := &f.Executors[i]
-		slices.SortFunc(e.Shards, func(a, b WorkloadStatus) int { return cmp.Compare(*a.Shard, *b.Shard) })
 		e.Phase = e.worst()
 		e.Healthy = e.Phase.Healthy()
 		f.Healthy = f.Healthy && e.Healthy
 	}
 }
 
-// worst is the phase that says most about what is wrong.
+// worst is the phase that says most about what is wrong; missing only where all of the executor is.
 func (e *ExecutorStatus) worst() Phase {
 	var phases []Phase
 	for _, w := range e.Workloads() {
+		if w.Phase == PhaseMissing {
+			w.Phase = PhaseFailed // a part of it is, which does not come back by itself
+		}
 		phases = append(phases, w.Phase)
 	}
 	switch {
@@ -306,35 +332,45 @@ func (e ExecutorStatus) Workloads() []WorkloadStatus {
 	return append(all, e.Shards...)
 }
 
-func workloadStatus(w Workload, s State, podsKnown bool) WorkloadStatus {
+func workloadStatus(w Workload, s State, podsKnown bool, now time.Time) WorkloadStatus {
 	phase := phaseOf(s)
 	status := WorkloadStatus{
 		Kind: w.Target.Ref.Kind, Name: w.Target.Ref.Name, Phase: phase, Healthy: phase.Healthy(),
 		Ready: s.Ready, Updated: s.Updated, Wanted: s.Wanted, Old: s.Old,
-		ReplicasOwner: ReplicasOwner(w.object()), Created: w.object().GetCreationTimestamp().UTC(), Reason: s.Reason,
+		ReplicasOwner: ReplicasOwner(w.object()), Created: w.object().GetCreationTimestamp().UTC(), Reason: reasonOf(s, now), Cause: s.Cause,
 	}
-	if s.Failure != "" {
-		status.Reason = s.Failure
-		if s.Reason != "" {
-			status.Reason += ": " + s.Reason
-		}
-	}
-	template := corev1.PodTemplateSpec{}
-	switch {
-	case w.Deployment != nil:
-		template = w.Deployment.Spec.Template
-	case w.StatefulSet != nil:
-		template = w.StatefulSet.Spec.Template
-	}
+	template := w.template()
 	// The workload's own template: an injected sidecar is in the pods only.
 	if len(template.Spec.Containers) > 0 {
 		status.Image = PlainText(template.Spec.Containers[0].Image)
+		status.JinaVersion = jinaVersion(status.Image, w.object().GetLabels())
 	}
 	if podsKnown {
 		restarts := restartsOf(w.Pods)
 		status.Restarts = &restarts
+		mesh := meshOf(w.Pods)
+		status.Mesh = &mesh
 	}
 	return status
+}
+
+// reasonOf a workload's state, and since when it is so where that says something.
+func reasonOf(s State, now time.Time) string {
+	why := s.Why()
+	if elapsed := s.Elapsed(now); why != "" && elapsed != "" {
+		return why + " " + elapsed
+	}
+	return why
+}
+
+// scaledBy adds the autoscaler of a workload, which owns its replicas also before it has changed them.
+func (s *WorkloadStatus) scaledBy(autoscalers map[plan.Ref]plan.Autoscaler, ref plan.Ref) {
+	a, ok := autoscalers[ref]
+	if !ok {
+		return
+	}
+	s.Autoscaler = &AutoscalerStatus{Kind: a.Kind, Name: PlainText(a.Name), Min: a.Min, Max: a.Max}
+	s.ReplicasOwner = OwnerAutoscaler
 }
 
 func phaseOf(s State) Phase {

@@ -61,6 +61,59 @@ var searchRecord = Record{
 	Graph: Graph{{Executor: "encoder", Needs: []string{"gateway"}}, {Executor: "Indexer", Needs: []string{"encoder"}}},
 }
 
+func TestStatusSaysForHowLongSomethingLoads(t *testing.T) {
+	s := State{Reason: "loading", Since: testNow.Add(-125 * time.Second), Allowed: 10 * time.Minute}
+	if got := reasonOf(s, testNow); got != "loading for 2 min 5 s of at most 10 min" {
+		t.Errorf("got %q", got)
+	}
+	if got := reasonOf(State{Since: s.Since}, testNow); got != "" {
+		t.Errorf("of nothing: %q", got)
+	}
+}
+
+// calls makes a deployment a head that calls the shards of an address list.
+func calls(list string) func(*appsv1.Deployment) {
+	return func(d *appsv1.Deployment) {
+		d.Spec.Template.Spec.Containers[0].Args = []string{"executor", "--pod-role", "HEAD", "--connection-list", list}
+	}
+}
+
+func TestAMissingShardOrHeadIsNotHealthy(t *testing.T) {
+	const list = `{"0": "grpc://indexer-0.jina.svc:8080", "1": "indexer-1.jina.svc:8080", "2": "indexer-2.jina.svc:8080"}`
+	head := deployment("indexer-head", 1, labelled(plan.RoleHead, "Indexer", ""), calls(list))
+	shard := func(n string) *appsv1.Deployment {
+		return deployment("indexer-"+n, 1, labelled(plan.RoleShard, "Indexer", n))
+	}
+	for _, c := range []struct {
+		name    string
+		objects []*appsv1.Deployment
+		missing []string
+	}{
+		{"all there", []*appsv1.Deployment{head, shard("0"), shard("1"), shard("2")}, nil},
+		{"one in the middle", []*appsv1.Deployment{head, shard("0"), shard("2")}, []string{"indexer-1"}},
+		{"the last ones", []*appsv1.Deployment{head, shard("0")}, []string{"indexer-1", "indexer-2"}},
+		{"all shards", []*appsv1.Deployment{head}, []string{"indexer-0", "indexer-1", "indexer-2"}},
+		{"the head", []*appsv1.Deployment{shard("0"), shard("1")}, []string{"indexer-head"}},
+		{"a list that nobody can read", []*appsv1.Deployment{deployment("indexer-head", 1, labelled(plan.RoleHead, "Indexer", ""), calls("[1]")), shard("0")}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Status(Record{Graph: Graph{{Executor: "Indexer"}}}, Objects{Deployments: c.objects}, testNow)
+			var missing []string
+			for _, w := range s.Executors[0].Workloads() {
+				if w.Phase == PhaseMissing {
+					missing = append(missing, w.Name)
+				}
+			}
+			if !reflect.DeepEqual(missing, c.missing) || s.Healthy != (missing == nil) || s.Workloads != len(c.objects)+len(missing) || s.Ready != len(c.objects) {
+				t.Errorf("missing %v, %+v", missing, s)
+			}
+			if phase := s.Executors[0].Phase; (phase == PhaseFailed) != (missing != nil) {
+				t.Errorf("the executor is %s", phase)
+			}
+		})
+	}
+}
+
 func TestStatusHasTheFlowsOrderAndItsWrittenNames(t *testing.T) {
 	s := Status(searchRecord, searchFlow(), testNow)
 	if !s.Healthy || s.Ready != 5 || s.Workloads != 5 || s.Tooling != "kubectl-jina/v1.2.3" {
@@ -141,7 +194,7 @@ func TestPhases(t *testing.T) {
 		{PhaseReady, deployment("e", 1), nil},
 		{PhaseStopped, deployment("e", 0), nil},
 		{PhaseStarting, deployment("e", 1, notReady), unready(waiting("ContainerCreating", ""))},
-		{PhaseUpdating, deployment("e", 1, func(d *appsv1.Deployment) { d.Status.Replicas = 2 }), nil},
+		{PhaseUpdating, deployment("e", 1, func(d *appsv1.Deployment) { d.Status.Replicas = 2 }), unready(running())},
 		{PhaseUpdating, deployment("e", 1, func(d *appsv1.Deployment) { d.Generation = 2 }), nil},
 		{PhaseNotReady, deployment("e", 1, notReady), broken},
 		{PhaseFailed, deployment("e", 1, notReady, failed), broken},

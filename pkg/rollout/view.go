@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // Objects are the objects of one Flow as they were read. Nobody changes them afterwards.
@@ -16,6 +17,8 @@ type Objects struct {
 	StatefulSets []*appsv1.StatefulSet
 	ReplicaSets  []*appsv1.ReplicaSet
 	Pods         []*corev1.Pod
+	// Events of the namespace that say what is wrong, see [ReadEvents]; nil where nobody read them.
+	Events []*corev1.Event
 	// Unreadable are the resources, in the plural, that the user may not list.
 	Unreadable []string
 }
@@ -28,8 +31,11 @@ type Workload struct {
 	StatefulSet *appsv1.StatefulSet
 	// ReplicaSets of the Deployment, of every revision, by name.
 	ReplicaSets []*appsv1.ReplicaSet
-	// Pods of every revision, by name.
-	Pods []*corev1.Pod
+	// Pods of every revision, by name. PodsKnown tells that these are all there are.
+	Pods      []*corev1.Pod
+	PodsKnown bool
+	// Events about the workload and its pods.
+	Events []*corev1.Event
 }
 
 // View is a snapshot of the workloads, in the order of the targets.
@@ -54,9 +60,14 @@ func NewView(targets []Target, objects Objects, now time.Time) View {
 	for _, o := range objects.Pods {
 		s.put(o)
 	}
+	for _, o := range objects.Events {
+		s.put(o)
+	}
 	view := View{Now: now}
 	for _, t := range targets {
-		view.Workloads = append(view.Workloads, s.workload(t))
+		w := s.workload(t)
+		w.PodsKnown = !slices.Contains(objects.Unreadable, resourcePods)
+		view.Workloads = append(view.Workloads, w)
 	}
 	return view
 }
@@ -78,6 +89,8 @@ type store struct {
 	statefulSets map[string]*appsv1.StatefulSet
 	replicaSets  owned[*appsv1.ReplicaSet]
 	pods         owned[*corev1.Pod]
+	// events by the object that they are about, then by name.
+	events map[types.UID]map[string]*corev1.Event
 }
 
 func newStore() *store {
@@ -86,6 +99,7 @@ func newStore() *store {
 		statefulSets: map[string]*appsv1.StatefulSet{},
 		replicaSets:  owned[*appsv1.ReplicaSet]{},
 		pods:         owned[*corev1.Pod]{},
+		events:       map[types.UID]map[string]*corev1.Event{},
 	}
 }
 
@@ -101,6 +115,15 @@ func (s *store) put(o metav1.Object) workloadKey {
 		s.replicaSets.put(key, o)
 	case *corev1.Pod:
 		s.pods.put(key, o)
+	case *corev1.Event:
+		if !telling(o) {
+			return workloadKey{}
+		}
+		about := o.InvolvedObject.UID
+		if s.events[about] == nil {
+			s.events[about] = map[string]*corev1.Event{}
+		}
+		s.events[about][o.Name] = o
 	}
 	return key
 }
@@ -117,6 +140,9 @@ func (s *store) remove(o metav1.Object) workloadKey {
 		delete(s.replicaSets[key], o.Name)
 	case *corev1.Pod:
 		delete(s.pods[key], o.Name)
+		delete(s.events, o.UID)
+	case *corev1.Event:
+		delete(s.events[o.InvolvedObject.UID], o.Name)
 	}
 	return key
 }
@@ -132,6 +158,8 @@ func (s *store) forget(resource string) {
 		clear(s.replicaSets)
 	case resourcePods:
 		clear(s.pods)
+	case resourceEvents:
+		clear(s.events)
 	}
 }
 
@@ -144,7 +172,38 @@ func (s *store) workload(t Target) Workload {
 	case kindStatefulSet:
 		w.StatefulSet = s.statefulSets[t.Ref.Name]
 	}
+	w.Events = s.eventsOf(w)
 	return w
+}
+
+// eventsOf are the events about a workload and its pods, by name.
+func (s *store) eventsOf(w Workload) []*corev1.Event {
+	if len(s.events) == 0 {
+		return nil
+	}
+	var events []*corev1.Event
+	take := func(uid types.UID) {
+		for _, e := range s.events[uid] {
+			events = append(events, e)
+		}
+	}
+	if o := w.object(); o != nil {
+		take(o.GetUID())
+	}
+	for _, p := range w.Pods {
+		take(p.UID)
+	}
+	slices.SortFunc(events, func(a, b *corev1.Event) int { return strings.Compare(a.Name, b.Name) })
+	return events
+}
+
+// telling tells whether an event says something that the objects do not.
+func telling(e *corev1.Event) bool {
+	switch e.Reason {
+	case "Failed", "FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreate", "Unhealthy", "Killing":
+		return true
+	}
+	return false
 }
 
 // workloadOf finds an object's workload by name. A pod of a Deployment is found without its replica set, which the
@@ -155,6 +214,8 @@ func workloadOf(o metav1.Object) workloadKey {
 		return workloadKey{kindDeployment, o.Name}
 	case *appsv1.StatefulSet:
 		return workloadKey{kindStatefulSet, o.Name}
+	case *corev1.Event:
+		return workloadOfEvent(o)
 	}
 	owner := metav1.GetControllerOfNoCopy(o)
 	if owner == nil {
@@ -165,6 +226,29 @@ func workloadOf(o metav1.Object) workloadKey {
 		return workloadKey{kindDeployment, strings.TrimSuffix(owner.Name, "-"+hash)}
 	}
 	return workloadKey{owner.Kind, owner.Name}
+}
+
+// workloadOfEvent finds a pod's workload by the pod's name, which its controller makes from its own: a Deployment's pods are
+// DEPLOYMENT-HASH-SUFFIX, a StatefulSet's SET-ORDINAL.
+func workloadOfEvent(e *corev1.Event) workloadKey {
+	name := e.InvolvedObject.Name
+	if e.InvolvedObject.Kind != "Pod" {
+		return workloadKey{e.InvolvedObject.Kind, name}
+	}
+	cut := func() string {
+		i := strings.LastIndexByte(name, '-')
+		if i < 0 {
+			return ""
+		}
+		last := name[i+1:]
+		name = name[:i]
+		return last
+	}
+	if last := cut(); last != "" && strings.Trim(last, "0123456789") == "" {
+		return workloadKey{kindStatefulSet, name}
+	}
+	cut()
+	return workloadKey{kindDeployment, name}
 }
 
 // owned are objects by workload and name. Names can outlive their owner, so whoever reads them compares UIDs.

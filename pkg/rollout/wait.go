@@ -23,6 +23,10 @@ func Wait(ctx context.Context, c Clients, req Request, emit func(Event)) error {
 }
 
 func wait(ctx context.Context, c Clients, req Request, p pace, emit func(Event)) error {
+	if req.Persist > 0 {
+		p.persist = req.Persist
+		p.events = min(p.events, req.Persist)
+	}
 	feeds := &feeds{sources: sourcesOf(c, req.Namespace), selector: flowSelector(req.Flow), pace: p, out: make(chan change, 256)}
 	feedCtx, cancel := context.WithCancel(ctx)
 	defer feeds.running.Wait()
@@ -43,17 +47,14 @@ func wait(ctx context.Context, c Clients, req Request, p pace, emit func(Event))
 		defer timer.Stop()
 		timeout = timer.C
 	}
-	for explained := false; ; {
+	for {
 		finished, err := w.step(ctx, feeds.out, timeout)
 		if finished || err != nil {
-			return err
+			cancel()
+			return withLogs(ctx, c, req.Namespace, err)
 		}
-		// Replica sets and pods are worth a list of thousands only when there is something to explain.
-		if !explained && w.synced() {
-			explained = true
-			for _, resource := range w.supporting {
-				feeds.start(feedCtx, resource)
-			}
+		for _, resource := range w.wanted() {
+			feeds.start(feedCtx, resource)
 		}
 	}
 }
@@ -92,9 +93,15 @@ type waiter struct {
 	dirty  map[int]bool
 	done   int
 
-	read        map[string]bool  // resources that have been listed
-	down        map[string]error // resources that cannot be read at the moment
-	failedSince map[int]time.Time
+	read    map[string]bool  // resources that have been listed
+	down    map[string]error // resources that cannot be read at the moment
+	started map[string]bool  // supporting resources that are read
+
+	history []*history
+	// due is when a workload has failed if nothing changes.
+	due map[int]time.Time
+	// eventsAt is when events are wanted though nothing is wrong yet.
+	eventsAt time.Time
 }
 
 func newWaiter(req Request, p pace, emit func(Event)) *waiter {
@@ -103,9 +110,11 @@ func newWaiter(req Request, p pace, emit func(Event)) *waiter {
 		supporting: []string{resourcePods},
 		index:      map[workloadKey]int{},
 		states:     make([]State, len(req.Targets)), known: make([]bool, len(req.Targets)), dirty: map[int]bool{},
-		read: map[string]bool{}, down: map[string]error{}, failedSince: map[int]time.Time{},
+		read: map[string]bool{}, down: map[string]error{}, started: map[string]bool{}, due: map[int]time.Time{},
+		eventsAt: time.Now().Add(p.events),
 	}
 	for i, t := range req.Targets {
+		w.history = append(w.history, newHistory())
 		w.index[keyOf(t)] = i
 		w.states[i] = State{Part: t.Part, Ref: t.Ref}
 	}
@@ -119,6 +128,7 @@ func newWaiter(req Request, p pace, emit func(Event)) *waiter {
 	if has(kindStatefulSet) {
 		w.required = append(w.required, resourceStatefulSets)
 	}
+	w.supporting = append(w.supporting, resourceEvents)
 	return w
 }
 
@@ -127,17 +137,34 @@ func (w *waiter) emit(e Event) {
 	w.tell(e)
 }
 
+// wanted are the supporting resources that are to be read from now on. They are worth a list of thousands only when there is
+// something to explain, and events, which are of the whole namespace, only when something seems to be wrong.
+func (w *waiter) wanted() []string {
+	if !w.synced() {
+		return nil
+	}
+	troubled := !time.Now().Before(w.eventsAt) || slices.ContainsFunc(w.states, func(s State) bool { return s.Trouble })
+	var resources []string
+	for _, resource := range w.supporting {
+		if !w.started[resource] && (resource != resourceEvents || troubled) {
+			w.started[resource] = true
+			resources = append(resources, resource)
+		}
+	}
+	return resources
+}
+
 // step waits for the next thing to happen and takes it in.
 func (w *waiter) step(ctx context.Context, changes <-chan change, timeout <-chan time.Time) (finished bool, err error) {
-	lasting, stop := w.failureTimer()
+	wake, stop := w.wake()
 	defer stop()
 	select {
 	case <-ctx.Done():
 		return false, fmt.Errorf("stopped waiting, %d of %d workloads are ready: %w", w.done, len(w.states), ctx.Err())
 	case <-timeout:
 		return false, w.timeoutError()
-	case <-lasting:
-		return false, w.failedError()
+	case now := <-wake:
+		w.markDue(now)
 	case c := <-changes:
 		// Whatever is there already is taken together: one evaluation a burst.
 		for more := true; more; {
@@ -155,11 +182,52 @@ func (w *waiter) step(ctx context.Context, changes <-chan change, timeout <-chan
 		return false, nil
 	}
 	w.evaluate()
-	if w.done == len(w.states) {
+	switch failed := (Verdict{w.states}).Failed(); {
+	case w.done == len(w.states):
 		w.emit(Event{Type: Finished})
 		return true, nil
+	case len(failed) > 0:
+		return false, w.failedError(failed)
 	}
 	return false, nil
+}
+
+// wake is when to look again though nothing has come; nil when nothing depends on time.
+func (w *waiter) wake() (<-chan time.Time, func()) {
+	var next time.Time
+	at := func(t time.Time) {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	if slices.Contains(w.supporting, resourceEvents) && !w.started[resourceEvents] && time.Now().Before(w.eventsAt) {
+		at(w.eventsAt)
+	}
+	if !w.blind() {
+		for _, due := range w.due {
+			at(due)
+		}
+	}
+	if next.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(time.Until(next))
+	return timer.C, func() { timer.Stop() }
+}
+
+// blind tells that what decides cannot be read at the moment: nothing is believed to have lasted meanwhile. Once it can be, the
+// new lists show whether it has.
+func (w *waiter) blind() bool {
+	return slices.ContainsFunc(append([]string{resourcePods, resourceReplicaSets}, w.required...), func(resource string) bool { return w.down[resource] != nil })
+}
+
+// markDue marks the workloads that time has decided on.
+func (w *waiter) markDue(now time.Time) {
+	for i, due := range w.due {
+		if !due.After(now) {
+			w.dirty[i] = true
+		}
+	}
 }
 
 // take stores a change and marks the workloads that it says something about.
@@ -227,62 +295,63 @@ func (w *waiter) synced() bool {
 	return !slices.ContainsFunc(w.required, func(resource string) bool { return !w.read[resource] })
 }
 
-// evaluate brings the marked workloads up to date, in the order of the request, and tells what is different.
+// evaluate brings the marked workloads up to date, in the order of the request but for gateways, which what the others are at
+// excuses, and tells what is different.
 func (w *waiter) evaluate() {
-	for i, target := range w.req.Targets {
-		if !w.dirty[i] {
-			continue
+	gateways := func(i int) bool { return w.req.Targets[i].Part.Role == plan.RoleGateway }
+	doneBefore := w.done
+	for i := range w.req.Targets {
+		if w.dirty[i] && !gateways(i) {
+			w.judge(i, false)
 		}
-		delete(w.dirty, i)
-		// No clock: what a past crash means for a pod that is ready now is a question for status.
-		s := evaluate(w.store.workload(target), time.Time{})
-		if w.known[i] && s == w.states[i] {
-			continue
-		}
-		if s.Done != w.states[i].Done {
-			w.done += map[bool]int{true: 1, false: -1}[s.Done]
-		}
-		w.states[i], w.known[i] = s, true
-		w.noteFailure(i, s.Failure != "")
-		if s.Done {
-			w.emit(Event{Type: WorkloadDone, State: s})
-		} else {
-			w.emit(Event{Type: WorkloadProgress, State: s})
+	}
+	waiting := false
+	for i := range w.req.Targets {
+		waiting = waiting || !gateways(i) && !w.states[i].Done
+	}
+	for i := range w.req.Targets {
+		if gateways(i) && (w.dirty[i] || w.done != doneBefore) {
+			w.judge(i, waiting)
 		}
 	}
 }
 
-func (w *waiter) noteFailure(i int, failed bool) {
-	_, before := w.failedSince[i]
-	switch {
-	case failed && !before:
-		w.failedSince[i] = time.Now()
-	case !failed:
-		delete(w.failedSince, i)
+// judge evaluates a workload and tells what is different.
+func (w *waiter) judge(i int, waitsForOthers bool) {
+	delete(w.dirty, i)
+	workload := w.store.workload(w.req.Targets[i])
+	workload.PodsKnown = w.read[resourcePods]
+	j := judge{
+		now: time.Now(), persist: w.pace.persist, settle: w.pace.failed, patient: w.req.FailFast == FailFastNever || w.blind(),
+		waitsForOthers: waitsForOthers, past: w.history[i],
+	}
+	s := j.evaluate(workload)
+	delete(w.due, i)
+	if !s.due.IsZero() {
+		w.due[i] = s.due
+	}
+	if w.known[i] && s.Equal(w.states[i]) {
+		return
+	}
+	if s.Done != w.states[i].Done {
+		w.done += map[bool]int{true: 1, false: -1}[s.Done]
+	}
+	w.states[i], w.known[i] = s, true
+	if s.Done {
+		w.emit(Event{Type: WorkloadDone, State: s})
+	} else {
+		w.emit(Event{Type: WorkloadProgress, State: s})
 	}
 }
 
-// failureTimer fires when a failure has lasted long enough to be believed.
-func (w *waiter) failureTimer() (<-chan time.Time, func()) {
-	var first time.Time
-	for _, since := range w.failedSince {
-		if first.IsZero() || since.Before(first) {
-			first = since
-		}
-	}
-	if first.IsZero() {
-		return nil, func() {}
-	}
-	timer := time.NewTimer(time.Until(first.Add(w.pace.failed)))
-	return timer.C, func() { timer.Stop() }
-}
-
-func (w *waiter) failedError() error {
-	return &FailedError{Targets: Verdict{w.states}.Failed(), Done: w.done, Total: len(w.states)}
+func (w *waiter) failedError(failed []State) error {
+	err := &FailedError{Targets: failed, At: time.Now(), Done: w.done, Total: len(w.states)}
+	err.Others = filter(w.states, func(s State) bool { return s.Failure == "" && s.Trouble && !s.Done })
+	return err
 }
 
 func (w *waiter) timeoutError() error {
-	err := &TimeoutError{Timeout: w.req.Timeout, NotReady: Verdict{w.states}.NotDone(), Done: w.done, Total: len(w.states)}
+	err := &TimeoutError{Timeout: w.req.Timeout, At: time.Now(), NotReady: Verdict{w.states}.NotDone(), Done: w.done, Total: len(w.states)}
 	for _, resource := range slices.Concat(w.required, w.supporting) {
 		if cause := w.down[resource]; cause != nil {
 			err.Cause = cause

@@ -19,11 +19,15 @@ import (
 )
 
 // events collects what a wait tells.
-type events struct{ lines []string }
+type events struct {
+	lines []string
+	last  State // of a workload
+}
 
 func (e *events) add(event Event) {
 	switch event.Type {
 	case WorkloadProgress, WorkloadDone:
+		e.last = event.State
 		e.lines = append(e.lines, fmt.Sprintf("%s %s (%d of %d done)", event.Type, event.State, event.Done, event.Total))
 	case Notice:
 		e.lines = append(e.lines, "notice "+event.Text)
@@ -217,7 +221,7 @@ func TestAFailureHasToLast(t *testing.T) {
 		if !errors.As(err, &failure) || len(failure.Targets) != 1 || time.Since(began) != 2*time.Second {
 			t.Fatalf("got %v after %s", err, time.Since(began))
 		}
-		if want := "the rollout failed: 0 of 1 workloads are ready\n  a: 0/1 ready: no progress within its progress deadline"; err.Error() != want {
+		if want := "the rollout failed: 0 of 1 workloads are ready\n  executor `a`: no progress within its progress deadline"; err.Error() != want {
 			t.Errorf("got  %s\nwant %s", err, want)
 		}
 	})

@@ -39,6 +39,7 @@ is said by annotations on it:
 
   sim.test/ready-after: 3s       becomes Ready after this time
   sim.test/terminate-after: 3s   stays Terminating this long
+  sim.test/answers: "false"      what stands for Jina in it refuses connections
   sim.test/cpu: 200m             what metrics.k8s.io says a container of it uses; sim.test/memory likewise`,
 		SilenceUsage:      true,
 		SilenceErrors:     true,

@@ -4,11 +4,26 @@
 // What a pod does is said by annotations on it, so on a workload's pod template:
 //
 //	sim.test/ready-after: 3s      Ready after this time (default: the cluster's delay, 0)
+//	sim.test/load-for: 3s         runs for this long before its startup probe passes
 //	sim.test/terminate-after: 3s  stays Terminating this long after its deletion (default 0)
 //	sim.test/cpu, sim.test/memory what metrics.k8s.io says it uses, a container (package metrics)
 //
+// With sim.test/scenario it fails, and may be healed by taking the annotation off the pod:
+//
+//	crashloop       its container sim.test/container (default: the first) ends sim.test/crash-after (0.5 s) its start with
+//	                sim.test/exit-code (1) and sim.test/message, waits in CrashLoopBackOff for sim.test/backoff (2 s), and so on
+//	oom             the same, OOMKilled with exit code 137
+//	startup-killed  the same while it loads, killed with exit code 137 after an event of its failed startup probe
+//	init-crash      its init container sim.test/container (the first) ends again and again, without ever being seen to run
+//	sidecar-crash   the same for its last native sidecar
+//	imagepull       ErrImagePull with sim.test/message (not found), ImagePullBackOff, and so on
+//	waiting         waits for ever with sim.test/reason (CreateContainerConfigError) and sim.test/message (a missing Secret)
+//	mount           ContainerCreating for ever, with an event of a volume from a missing Secret
+//	unready         runs, and its readiness probe fails for ever
+//	failed          ends for good after sim.test/fail-after (1 s) with sim.test/reason (Evicted) and sim.test/message
+//
 // Logs and port-forwards work through KWOK's kinds Logs and PortForward (kwok.x-k8s.io/v1alpha1), named as the pod and
-// in its namespace. There is no exec: KWOK would run the command on the machine of the test.
+// in its namespace. A pod of Jina's without a PortForward answers by itself (package standin). There is no exec: KWOK would run the command on the machine of the test.
 package simulate
 
 import (
@@ -42,6 +57,7 @@ import (
 	"sigs.k8s.io/kwok/pkg/utils/client"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster/embedded/manifest"
+	"github.com/kubectl-jina/kubectl-jina/internal/testcluster/embedded/standin"
 )
 
 //go:embed objects.yaml
@@ -140,13 +156,36 @@ func runKwok(ctx context.Context, o Options, port int, failed func(error)) error
 	if err := kubelet.InstallCRD(ctx); err != nil {
 		return err
 	}
-	address := net.JoinHostPort(nodeAddress, strconv.Itoa(port))
-	go func() {
-		if err := kubelet.Run(ctx, address, o.KubeletCert, o.KubeletKey); err != nil && !errors.Is(err, context.Canceled) {
+	behind, err := freePort()
+	if err != nil {
+		return err
+	}
+	address := net.JoinHostPort(nodeAddress, strconv.Itoa(behind))
+	report := func(err error) {
+		if err != nil && !errors.Is(err, context.Canceled) {
 			failed(fmt.Errorf("simulated kubelet: %w", err))
 		}
-	}()
+	}
+	go func() { report(kubelet.Run(ctx, address, o.KubeletCert, o.KubeletKey)) }()
+	if err := runStandIn(ctx, o, config, port, address, report); err != nil {
+		return err
+	}
 	return controller.Start(ctx)
+}
+
+// runStandIn puts the servers of Jina's pods in front of KWOK's kubelet.
+func runStandIn(ctx context.Context, o Options, config controllers.Config, port int, kubelet string, ended func(error)) error {
+	certificate, err := tls.LoadX509KeyPair(o.KubeletCert, o.KubeletKey)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", net.JoinHostPort(nodeAddress, strconv.Itoa(port)))
+	if err != nil {
+		return err
+	}
+	front := standin.NewKubelet(standin.Options{Clients: config.TypedClient, Kwok: config.TypedKwokClient, Next: kubelet, CA: o.CA, Certificate: certificate})
+	go func() { ended(front.Serve(ctx, listener)) }()
+	return nil
 }
 
 func controllerConfig(clients client.Clientset, readyDelay time.Duration, port int) (controllers.Config, error) {

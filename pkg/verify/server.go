@@ -1,0 +1,137 @@
+package verify
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/pager"
+
+	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+)
+
+// Server is a ready pod of a Flow, and what it serves.
+type Server struct {
+	Part plan.Part
+	Pod  string
+	// Image is what runs in it: the image's digest where the node tells it.
+	Image     string
+	Endpoints []plan.Endpoint
+}
+
+// PodLister lists pods of a namespace; the typed client's is one.
+type PodLister interface {
+	List(ctx context.Context, opts metav1.ListOptions) (*corev1.PodList, error)
+}
+
+// Servers reads the ready pods of a Flow: the gateway's first, then by executor, head and shard, and by name.
+func Servers(ctx context.Context, pods PodLister, flowName string) ([]Server, error) {
+	var servers []Server
+	list := pager.New(func(ctx context.Context, opts metav1.ListOptions) (runtime.Object, error) {
+		return pods.List(ctx, opts)
+	})
+	err := list.EachListItem(ctx, metav1.ListOptions{LabelSelector: plan.LabelFlow + "=" + flowName}, func(o runtime.Object) error {
+		if pod, ok := o.(*corev1.Pod); ok && Ready(pod) {
+			if s := serverOf(pod); len(s.Endpoints) > 0 {
+				servers = append(servers, s)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(servers, compareServers)
+	return servers, err
+}
+
+func compareServers(a, b Server) int {
+	return cmp.Or(
+		cmp.Compare(a.Part.Executor, b.Part.Executor), // the gateway has none
+		cmp.Compare(a.Part.Role, b.Part.Role),
+		cmp.Compare(a.Part.Shard, b.Part.Shard),
+		cmp.Compare(a.Pod, b.Pod),
+	)
+}
+
+// Ready tells whether a pod takes requests.
+func Ready(pod *corev1.Pod) bool {
+	if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
+		return false
+	}
+	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
+}
+
+// serverOf finds Jina's container in a pod: a mesh may have put its own before it.
+func serverOf(pod *corev1.Pod) Server {
+	s := Server{Part: PartOf(pod.Labels), Pod: pod.Name}
+	for _, c := range pod.Spec.Containers {
+		if s.Endpoints = plan.Endpoints(c.Args); len(s.Endpoints) == 0 {
+			continue
+		}
+		s.Image = c.Image
+		for _, status := range pod.Status.ContainerStatuses {
+			if status.Name == c.Name && status.ImageID != "" {
+				s.Image = status.ImageID
+			}
+		}
+		break
+	}
+	return s
+}
+
+// PartOf is the part of the Flow that pods with these labels are of. Executors are named as in the file, by the label that Jina itself puts on
+// their pods.
+func PartOf(labels map[string]string) plan.Part {
+	part := plan.Part{Role: plan.Role(labels[plan.LabelComponent])}
+	switch part.Role {
+	case plan.RoleGateway:
+		return part
+	case plan.RoleShard:
+		part.Shard, _ = strconv.Atoi(labels[plan.LabelShard])
+	}
+	part.Executor = plain(cmp.Or(labels[plan.LabelJinaDeployment], labels[plan.LabelExecutor]))
+	return part
+}
+
+// endpoint is the best port to ask: gRPC tells most, then WebSocket. There is at least one.
+func (s Server) endpoint() plan.Endpoint {
+	for _, protocol := range []string{plan.ProtocolGRPC, plan.ProtocolWebSocket} {
+		if i := slices.IndexFunc(s.Endpoints, func(e plan.Endpoint) bool { return e.Protocol == protocol }); i >= 0 {
+			return s.Endpoints[i]
+		}
+	}
+	return s.Endpoints[0]
+}
+
+// Versions are what a server says that it runs.
+type Versions struct {
+	Jina     string `json:"jina,omitempty"`
+	DocArray string `json:"docarray,omitempty"`
+}
+
+func (v *Versions) set(key, value string) {
+	switch key {
+	case "jina":
+		v.Jina = plain(value)
+	case "docarray":
+		v.DocArray = plain(value)
+	}
+}
+
+func (v Versions) known() bool { return v != Versions{} }
+
+func (v Versions) String() string {
+	var said []string
+	if v.Jina != "" {
+		said = append(said, "jina "+v.Jina)
+	}
+	if v.DocArray != "" {
+		said = append(said, "docarray "+v.DocArray)
+	}
+	return strings.Join(said, " and ")
+}
