@@ -92,7 +92,7 @@ func (c *Client) freePods(ctx context.Context, written *unstructured.Unstructure
 		return err
 	}
 	for _, pod := range pods {
-		if pod.Ready || pod.Revision == plan.UpdateRevision(seen) || named != nil && !slices.ContainsFunc(named, func(n plan.Pod) bool { return n.UID == pod.UID }) {
+		if !pod.Blocks(seen) || named != nil && !slices.ContainsFunc(named, func(n plan.Pod) bool { return n.UID == pod.UID }) {
 			continue
 		}
 		err := c.Dynamic.Resource(podsResource()).Namespace(ref.Namespace).Delete(ctx, pod.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}})

@@ -145,7 +145,7 @@ func meetsOthers(err error) bool {
 }
 
 // makeAgain deletes what was made in the place of a recreated object and makes the one from before, whose UID it returns. Where the
-// plan did not come to delete that one it is still there.
+// plan did not come to delete that one it is still there. What somebody else has made in its place is left alone.
 func (c *Client) makeAgain(ctx context.Context, ch plan.Change) (types.UID, error) {
 	resource, err := c.resource(ch.Ref)
 	if err != nil {
@@ -158,6 +158,8 @@ func (c *Client) makeAgain(ctx context.Context, ch plan.Change) (types.UID, erro
 		return "", err
 	case now.GetUID() == ch.UID && now.GetDeletionTimestamp() == nil:
 		return ch.UID, nil
+	case now.GetUID() != ch.UID && now.GetLabels()[plan.LabelPartOfSet] != ch.Object.GetLabels()[plan.LabelPartOfSet]:
+		return "", &ReplacedError{Ref: ch.Ref}
 	default:
 		gone := ch
 		gone.UID, gone.KeepPods = now.GetUID(), ch.KeepPods && plan.PodsCanStay(ch.Live, now)

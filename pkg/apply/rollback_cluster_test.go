@@ -346,3 +346,29 @@ func TestObjectThatIsGoneOnTheWayBackIsNamedAndTheOthersGoBack(t *testing.T) {
 	}
 	wantAsBefore(t, before, f.live(t, "ConfigMap", "c1"))
 }
+
+// TestWayBackLeavesAloneWhatSomebodyHasMadeInThePlaceOfARecreatedObject has them delete what the plan has made.
+func TestWayBackLeavesAloneWhatSomebodyHasMadeInThePlaceOfARecreatedObject(t *testing.T) {
+	f := newFixture(t)
+	frozen := "{apiVersion: v1, kind: ConfigMap, metadata: {name: c}, immutable: true, data: {k: old}}"
+	f.run(t, []plan.Object{f.object(t, frozen)})
+	state, p := f.planWith(t, []plan.Object{f.object(t, replaceIn(t, frozen, "k: old", "k: new"))}, plan.CompareOptions{})
+	if p.Count(plan.Recreate) != 1 {
+		t.Fatalf("the plan is %v", summary(p))
+	}
+	if _, err := f.Run(t.Context(), f.set, state, p, Options{}, func(Event) {}); err != nil {
+		t.Fatal(err)
+	}
+	f.mustKubectl(t, "", "delete", "configmap", "c")
+	f.mustKubectl(t, "", "create", "configmap", "c", "--from-literal=k=theirs")
+	theirs := f.live(t, "ConfigMap", "c")
+	_, err := f.Restore(t.Context(), p, func(Event) {})
+	var gone *ReplacedError
+	if !errors.As(err, &gone) || gone.Ref.Name != "c" {
+		t.Errorf("error %v", err)
+	}
+	wantAsBefore(t, theirs, f.live(t, "ConfigMap", "c"))
+	if f.live(t, "ConfigMap", "c").GetUID() != theirs.GetUID() {
+		t.Error("theirs was deleted")
+	}
+}

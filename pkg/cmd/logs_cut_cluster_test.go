@@ -127,6 +127,8 @@ func TestFollowedLogsGoOnOverLostConnections(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v\n%s", got, errOut)
 	}
+	cable.mu.Lock()
+	defer cable.mu.Unlock()
 	if cable.count < 3 {
 		t.Errorf("there were %d connections", cable.count)
 	}

@@ -3,7 +3,6 @@ package cmd
 import (
 	"context"
 	"fmt"
-	"io"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,7 +12,7 @@ import (
 )
 
 // createNamespace makes the session's namespace when there is none. It is nobody's afterwards: neither up nor down deletes it.
-func (s *session) createNamespace(ctx context.Context, w io.Writer) error {
+func (s *session) createNamespace(ctx context.Context, say func(string)) error {
 	namespaces := s.typed.CoreV1().Namespaces()
 	_, err := namespaces.Get(ctx, s.namespace, metav1.GetOptions{})
 	if err == nil {
@@ -31,6 +30,6 @@ func (s *session) createNamespace(ctx context.Context, w io.Writer) error {
 	case err != nil:
 		return explain(fmt.Errorf("namespace %s: %w", s.namespace, err))
 	}
-	fmt.Fprintf(w, "created namespace %s; down leaves it there\n", s.namespace)
+	say(fmt.Sprintf("created namespace %s; down leaves it there", s.namespace))
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/kubectl-jina/kubectl-jina/pkg/meshcheck"
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 	"github.com/kubectl-jina/kubectl-jina/pkg/portforward"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 	"github.com/kubectl-jina/kubectl-jina/pkg/verify"
 )
 
@@ -135,7 +136,9 @@ func (o *portForwardOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return explain(s.forwarder().Forward(ctx, ports, s.readyPod(name, targets), func(line string) { fmt.Fprintln(o.ErrOut, line) }))
+	return explain(s.forwarder().Forward(ctx, ports, s.readyPod(name, targets), func(line string) {
+		fmt.Fprintln(o.ErrOut, rollout.PlainText(line)) // nodes and API servers have put text into it
+	}))
 }
 
 // listen takes the local ports, and says which.

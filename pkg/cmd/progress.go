@@ -23,6 +23,8 @@ const (
 	redrawEvery = 200 * time.Millisecond
 	// sayEvery is how often lines say what is still waited for: whoever reads a log sees no clock run.
 	sayEvery = 30 * time.Second
+	// manyLines is from how many objects or workloads on not each has a line: nobody reads a thousand.
+	manyLines = 30
 )
 
 // progress prints what a command is at: on a terminal a tree of the workloads that is drawn again in place, elsewhere the
@@ -44,7 +46,10 @@ type progress struct {
 	// live is nil where lines are printed.
 	live *liveArea
 	// began is when the rollout started.
-	began   time.Time
+	began time.Time
+	// tenths of the workloads that were said to be ready, and troubles that were told, where there are many.
+	tenths, troubles int
+
 	changed bool
 	// drawn is when the tree was drawn last, and pending are the lines that stand above it from the next time on.
 	drawn    time.Time
@@ -98,12 +103,12 @@ func (p *progress) Handle(e rollout.Event) {
 	switch e.Type {
 	case rollout.Started:
 		p.settle()
-		p.began = p.env.now()
+		p.began, p.tenths, p.troubles = p.env.now(), 0, 0
 		p.startTicking()
 	case rollout.WorkloadProgress, rollout.WorkloadDone:
 		before := p.put(e.State)
 		if line := stateLine(before, e.State); p.live == nil && line != "" {
-			fmt.Fprintln(p.out, line)
+			p.sayChange(line, e)
 		}
 	case rollout.Notice:
 		p.print(e.Text)
@@ -114,6 +119,27 @@ func (p *progress) Handle(e rollout.Event) {
 		p.settle() // what comes next is no part of it
 	}
 	p.changed = true
+}
+
+// sayChange prints a change of a workload. Where there are many, those that get ready are counted, and of those in trouble
+// the first ones are told: what is waited for is said now and then, and why it has failed at the end.
+func (p *progress) sayChange(line string, e rollout.Event) {
+	switch {
+	case e.Total <= manyLines:
+		fmt.Fprintln(p.out, line)
+	case e.State.Failure != "" || e.State.Trouble:
+		if p.troubles++; p.troubles <= manyLines {
+			fmt.Fprintln(p.out, line)
+		}
+		if p.troubles == manyLines {
+			fmt.Fprintln(p.out, "… and others in trouble, which are not told one by one")
+		}
+	case e.State.Done:
+		if tenths := e.Done * 10 / e.Total; tenths > p.tenths && tenths < 10 {
+			p.tenths = tenths
+			fmt.Fprintf(p.out, "%d of %s %s\n", e.Done, countText(e.Total, "workload"), p.reached())
+		}
+	}
 }
 
 // Plan shows what will be done.
@@ -138,13 +164,21 @@ func (p *progress) Checks(results []meshcheck.Result) {
 	printNotable(p.out, results)
 }
 
-// Object says what was done to an object: to programs by the type of the event, to people in a word.
-func (p *progress) Object(eventType, word string, e apply.Event) {
-	if p.events != nil {
-		p.events.object(eventType, e)
-		return
+// Objects tells what is done to so many objects, one after the other: programs get an event for each, with the type, people a line
+// with the word, and of many objects only how far it is.
+func (p *progress) Objects(eventType, word string, total int) func(apply.Event) {
+	done := 0
+	return func(e apply.Event) {
+		done++
+		switch {
+		case p.events != nil:
+			p.events.object(eventType, e)
+		case total <= manyLines:
+			p.Line(fmt.Sprintf("%s %s", word, e.Ref))
+		case done*10/total > (done-1)*10/total:
+			p.Line(fmt.Sprintf("%s %d of %d objects", word, done, total))
+		}
 	}
-	p.Line(fmt.Sprintf("%s %s", word, e.Ref))
 }
 
 // Verified tells what was found out about whether the Flow answers.
@@ -234,9 +268,11 @@ func (p *progress) settle() {
 }
 
 func (p *progress) print(text string) {
-	switch {
-	case p.events != nil:
+	if p.events != nil {
 		p.events.message(text)
+		return
+	}
+	switch text = plainLines(text); {
 	case p.live == nil || !p.live.isDrawn():
 		fmt.Fprintln(p.out, text)
 	default:

@@ -15,6 +15,7 @@ import (
 // alone runs do while this run has the Flow's Lease, so that no other up or down changes the Flow meanwhile. It waits for the
 // Lease as long as given. Where Leases are forbidden do runs without, and that is said.
 func (s *session) alone(ctx context.Context, command string, set apply.Set, wait time.Duration, say func(string), do func(context.Context, *apply.Lock) error) error {
+	defer outliveReaders()()
 	lock, err := s.client.Lock(ctx, set, apply.LockOptions{
 		Holder: holderName(command),
 		Wait:   wait,

@@ -21,8 +21,8 @@ func printRunning(w io.Writer, file *flowFile, namespace string) error {
 			if port["name"] != "port" {
 				continue
 			}
-			_, err := fmt.Fprintf(w, "  %s in the cluster at %s.%s.svc:%v, from here: kubectl jina port-forward -n %s%s %v\n",
-				o.Part, o.GetName(), namespace, port["port"], namespace, targetArgument(o.Part), targetPort(port))
+			_, err := fmt.Fprintf(w, "  %s in the cluster at %s.%s.svc:%v, from here: kubectl jina port-forward -n %s --flow %s%s %v\n",
+				o.Part, o.GetName(), namespace, port["port"], namespace, file.Name, targetArgument(o.Part), targetPort(port))
 			if err != nil {
 				return err
 			}

@@ -104,7 +104,7 @@ func newUpCommand(f *factory, streams genericiooptions.IOStreams) *cobra.Command
 	fs.StringVar(&o.mesh, "mesh", string(meshcheck.MeshLinkerd), "Service mesh that balances between replicas: linkerd, or none to go on without")
 	fs.BoolVar(&o.wait, "wait", true, "Wait until the new revision of every workload is available")
 	fs.BoolVar(&o.verifies, "verify", true, "Ask the Flow after the rollout whether it answers, and fail when it does not; see docs/verify.md for what that proves")
-	fs.DurationVar(&o.timeout, "timeout", 0, "How long to wait for another run, for the API server and for the rollout, each; 0 takes what the startup probes allow, and prints it")
+	fs.DurationVar(&o.timeout, "timeout", 0, "How long to wait for another run, for the API server, for the rollout and for the Flow to answer, each; 0 takes what the startup probes allow, and prints it")
 	fs.StringVar(&o.failFast, "fail-fast", string(rollout.FailFastAuto), "auto: give up as soon as it is plain that a pod cannot come up by itself; never: wait until the deadline, to mend the cluster meanwhile")
 	fs.BoolVar(&o.atomic, "atomic", false, "Go back to what was before when it cannot be applied in full, when the rollout fails or times out, or when the Flow does not answer; not when it is interrupted")
 	fs.BoolVar(&o.forceConflicts, "force-conflicts", false, "Take over fields that belong to other field managers")
@@ -172,6 +172,7 @@ func (o *upOptions) Run(ctx context.Context) error {
 	case dryRunServer:
 		return interrupted(ctx, o.showPlan(ctx), "nothing was applied")
 	}
+	defer outliveReaders()()
 	progress := o.factory.newProgressAs(o.output, o.IOStreams)
 	defer progress.Close()
 	if o.output == progressJSONL {
@@ -199,7 +200,7 @@ func (o *upOptions) bringUp(ctx context.Context, progress *progress) error {
 		return err
 	}
 	if o.createNamespace {
-		if err := s.createNamespace(ctx, progress.out); err != nil {
+		if err := s.createNamespace(ctx, progress.Line); err != nil {
 			return err
 		}
 	}
@@ -219,7 +220,7 @@ func (o *upOptions) bringUp(ctx context.Context, progress *progress) error {
 	}
 	progress.Close()
 	if !o.wait {
-		return o.notWaited(shown, file, s)
+		return o.notWaited(shown, file, s, progress)
 	}
 	if o.paused {
 		return o.stayedPaused(file, s)

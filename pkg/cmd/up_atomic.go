@@ -20,17 +20,19 @@ func (o *upOptions) orGoBack(ctx context.Context, s *session, file *flowFile, c 
 	case !o.atomic:
 		return cause
 	case ctx.Err() != nil:
-		return o.notGoneBack(cause)
+		return notGoneBack(ctx, cause)
 	case !c.plan.Changed():
 		return &exitError{code: exitCode(cause), err: fmt.Errorf("%w\n--atomic: this run had nothing to change, so there is nothing to go back to", causeOnly(cause))}
 	}
 	progress.Settle()
-	progress.Line(firstLine(cause) + "; going back to what was before, as --atomic says")
+	progress.Line(strings.TrimSuffix(firstLine(cause), ":") + "; going back to what was before, as --atomic says")
 	progress.Failed(cause)
-	left, ready, err := o.goBack(ctx, s, file, c, progress)
+	restored, ready, err := o.goBack(ctx, s, file, c, progress)
+	left := restored.Left
 	var b strings.Builder
 	if err != nil {
-		fmt.Fprintf(&b, "The way back (--atomic) was not completed: %v\nRun up again, with the file from before or with a better one: it goes on from any state.", explain(err))
+		fmt.Fprintf(&b, "The way back (--atomic) was not completed: %v\n%s\nRun up again, with the file from before or with a better one: it goes on from any state.",
+			wayBackError(ctx, err), howFarBack(len(restored.Generations), c.plan))
 		if ctx.Err() != nil {
 			return &exitError{code: codeInterrupted, err: fmt.Errorf("%w\n%s", causeOnly(cause), b.String())}
 		}
@@ -43,9 +45,34 @@ func (o *upOptions) orGoBack(ctx context.Context, s *session, file *flowFile, c 
 	return &exitError{code: exitCode(cause), err: fmt.Errorf("%w\n%s", causeOnly(cause), b.String())}
 }
 
-// notGoneBack says of an interrupted run that it did not go back, and how to.
-func (o *upOptions) notGoneBack(cause error) error {
-	return fmt.Errorf("%w\n--atomic does not go back when it is interrupted: to go back, run up with the file from before", cause)
+// notGoneBack says of a run that was interrupted, or has lost the Flow to another one, that it did not go back, and how to.
+func notGoneBack(ctx context.Context, cause error) error {
+	if lost := (*apply.LostError)(nil); errors.As(context.Cause(ctx), &lost) {
+		return fmt.Errorf("%w\n--atomic does not go back when another run has taken over: what is there now may be its; look at it with `kubectl jina status` and `kubectl jina plan`", cause)
+	}
+	cause = interrupted(ctx, cause, "") // said here already: whoever does it later would leave out what follows
+	return &exitError{code: exitCode(cause), err: fmt.Errorf("%w\n--atomic does not go back when it is interrupted: to go back, run up with the file from before", cause)}
+}
+
+// wayBackError is why the way back has ended before its end.
+func wayBackError(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return errInterrupted
+	}
+	return explain(err)
+}
+
+// howFarBack says how much of what a run has changed is as it was before.
+func howFarBack(restored int, p plan.Plan) string {
+	var parts []string
+	there := wereThere(p)
+	if there > 0 {
+		parts = append(parts, fmt.Sprintf("%d of %s that this run was to change are as before it", restored, countText(there, "object")))
+	}
+	if changedObjects(p) > there {
+		parts = append(parts, "what it has made is there, as far as it is not said to be deleted")
+	}
+	return strings.Join(parts, "; ") + "."
 }
 
 // causeOnly is a failure without what it says to do about it, which holds only where what was applied stays.
@@ -81,32 +108,44 @@ func wentBackText(c *comparison, flowName, namespace string, ready bool) string 
 	return text + "."
 }
 
+// changedObjects counts what a run writes, but for prunes.
 func changedObjects(p plan.Plan) int {
 	return p.Count(plan.Create, plan.Update, plan.Recreate, plan.Adopt, plan.Unknown)
+}
+
+// wereThere counts those of them that were there before.
+func wereThere(p plan.Plan) int {
+	n := 0
+	for _, ch := range p.Changes {
+		if ch.Object != nil && ch.Live != nil && ch.Action != plan.Keep {
+			n++
+		}
+	}
+	return n
 }
 
 // goBack restores what was changed, waits for it, and deletes what was new; that comes last, as a prune does. What does not come up
 // again is no reason to leave behind what was new: it may be what stands in the way. What could not be restored is one: it may
 // need what was new. Left are the fields that somebody has changed
 // since; ready tells that all workloads were waited for.
-func (o *upOptions) goBack(ctx context.Context, s *session, file *flowFile, c *comparison, progress *progress) (left []string, ready bool, err error) {
-	var restored apply.Restored
+func (o *upOptions) goBack(ctx context.Context, s *session, file *flowFile, c *comparison, progress *progress) (restored apply.Restored, ready bool, err error) {
+	there := wereThere(c.plan)
 	err = o.withDeadline(ctx, file, func(ctx context.Context) error {
 		var err error
-		restored, err = s.client.Restore(ctx, c.plan, func(e apply.Event) { progress.Object("restored", "restored", e) })
+		restored, err = s.client.Restore(ctx, c.plan, progress.Objects("restored", "restored", there))
 		return err
 	})
 	if err != nil {
-		return restored.Left, false, err
+		return restored, false, err
 	}
 	ready, waited := o.awaitBack(ctx, s, file, c, restored, progress)
 	if ctx.Err() != nil {
-		return restored.Left, false, waited
+		return restored, false, waited
 	}
 	discarded := o.withDeadline(ctx, file, func(ctx context.Context) error {
-		return s.client.Discard(ctx, c.set, c.state, c.plan, func(e apply.Event) { progress.Object("discarded", "deleted", e) })
+		return s.client.Discard(ctx, c.set, c.state, c.plan, progress.Objects("discarded", "deleted", changedObjects(c.plan)-there))
 	})
-	return restored.Left, ready, errors.Join(waited, discarded)
+	return restored, ready, errors.Join(waited, discarded)
 }
 
 // awaitBack waits for the workloads as they were before. Those of a Flow that is paused have no pods to wait for.

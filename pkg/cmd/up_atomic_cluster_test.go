@@ -2,9 +2,11 @@ package cmd
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
@@ -223,6 +226,39 @@ func TestAtomicUpThatIsInterruptedStaysWhereItIsAndSaysHowToGoBack(t *testing.T)
 	}
 }
 
+// TestWayBackThatIsInterruptedSaysHowFarItCame interrupts it at the first object that is as it was.
+func TestWayBackThatIsInterruptedSaysHowFarItCame(t *testing.T) {
+	_, typed, ns, at := clusterForTest(t)
+	file := flowFileIn(t, shopFlow)
+	up := append([]string{"up", "-f", file, "--mesh", "none"}, at...)
+	must(t, codeOK, up...)
+	noMorePods(t, typed, ns)
+	if err := os.WriteFile(file, []byte(grownFlow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var errOut bytes.Buffer
+	code := Main(ctx, append(up, "--atomic"), genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: writerFunc(func(p []byte) (int, error) {
+		if strings.HasPrefix(string(p), "restored ") {
+			cancel()
+		}
+		return errOut.Write(p)
+	})})
+	if code != codeInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	inOrder(t, errOut.String(), "restored ", "error: ", "The way back (--atomic) was not completed: interrupted\n", "that this run was to change are as before it; what it has made is there", "Run up again")
+	if _, err := typed.AppsV1().Deployments(ns).Get(t.Context(), "extra", metav1.GetOptions{}); err != nil {
+		t.Errorf("what was new, and may be needed: %v", err)
+	}
+	if err := os.WriteFile(file, []byte(shopFlow), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, codeOK, append(up, "--yes")...)
+	must(t, codeOK, append([]string{"plan", "--exit-code", "-f", file}, at...)...)
+}
+
 // eventsOf are the events that a command wrote, each as its schema says.
 func eventsOf(t *testing.T, out string) []map[string]any {
 	t.Helper()
@@ -277,6 +313,9 @@ func TestEventsOfAnUpTellWhatHappens(t *testing.T) {
 	refused := eventsOf(t, must(t, codeUsage, up...).out)
 	if last := refused[len(refused)-1]; last["type"] != "failed" || last["exitCode"] != float64(codeUsage) {
 		t.Errorf("the last event is %v", last)
+	}
+	if kept := must(t, codeOK, append(up, "--wait=false")...); kept.errOut != "" || !strings.Contains(kept.out, "not deleted: nothing is without a wait") {
+		t.Errorf("standard error has\n%s\nand standard output\n%s", kept.errOut, kept.out)
 	}
 	if got := typesOf(eventsOf(t, must(t, codeOK, append(up, "--yes")...).out)); !slices.Contains(got, "pruned") {
 		t.Errorf("types %v", got)

@@ -17,6 +17,8 @@ func TestWhatDoesNotGoBackKeepsItsErrorAndSaysWhy(t *testing.T) {
 	cause := explain(&rollout.FailedError{Total: 1, Targets: []rollout.State{{Part: plan.Part{Role: plan.RoleGateway}, Failure: "it crashes"}}})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
+	taken, lose := context.WithCancelCause(t.Context())
+	lose(&apply.LostError{Flow: "shop", Namespace: "ns"})
 	for _, c := range []struct {
 		name   string
 		atomic bool
@@ -27,6 +29,7 @@ func TestWhatDoesNotGoBackKeepsItsErrorAndSaysWhy(t *testing.T) {
 	}{
 		{"not asked for", false, t.Context(), planOf(plan.Update), "What was applied stays applied", "--atomic"},
 		{"interrupted", true, ended, planOf(plan.Update), "--atomic does not go back when it is interrupted: to go back, run up with the file from before", ""},
+		{"taken over by another run", true, taken, planOf(plan.Update), "--atomic does not go back when another run has taken over", "interrupted"},
 		{"nothing was changed", true, t.Context(), planOf(plan.Keep), "--atomic: this run had nothing to change, so there is nothing to go back to", "What was applied stays applied"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -76,5 +79,39 @@ func TestWayBackWaitsForWhatWasThereBefore(t *testing.T) {
 	// d, which was recreated, could not be restored.
 	if want := "a 7, b 3"; strings.Join(got, ", ") != want {
 		t.Errorf("waits for %v, want %s", got, want)
+	}
+}
+
+func TestWayBackThatDoesNotEndSaysHowFarItCame(t *testing.T) {
+	changed := planOf(plan.Update, plan.Update, plan.Create)
+	for i := range changed.Changes {
+		changed.Changes[i].Object = &plan.Object{}
+	}
+	for i := range 2 {
+		changed.Changes[i].Live = planObject(t, "{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}")
+	}
+	old, fresh := plan.Plan{Changes: changed.Changes[:2]}, plan.Plan{Changes: changed.Changes[2:]}
+	for _, c := range []struct {
+		plan     plan.Plan
+		restored int
+		want     string
+	}{
+		{changed, 1, "1 of 2 objects that this run was to change are as before it; what it has made is there, as far as it is not said to be deleted."},
+		{old, 2, "2 of 2 objects that this run was to change are as before it."},
+		{fresh, 0, "what it has made is there, as far as it is not said to be deleted."},
+	} {
+		if got := howFarBack(c.restored, c.plan); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+	}
+}
+
+func TestInterruptedApplyOfAnAtomicUpSaysWhatWasAppliedAndHowToGoBack(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	cause := &apply.PartialError{Err: context.Canceled, NotApplied: []plan.Ref{{Kind: "Service", Name: "enc"}}}
+	err := interrupted(ctx, notGoneBack(ctx, cause), "nothing was applied")
+	if text := err.Error(); exitCode(err) != codeInterrupted || !strings.Contains(text, "not applied: Service/enc") || !strings.Contains(text, "--atomic does not go back when it is interrupted") {
+		t.Errorf("exit code %d: %s", exitCode(err), text)
 	}
 }

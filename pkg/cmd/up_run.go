@@ -51,7 +51,7 @@ func (o *upOptions) apply(ctx context.Context, s *session, file *flowFile, c *co
 	var result apply.Result
 	err := o.withDeadline(ctx, file, func(ctx context.Context) error {
 		var err error
-		result, err = s.client.Run(ctx, c.set, c.state, c.plan, opts, announce(progress, c.plan))
+		result, err = s.client.Run(ctx, c.set, c.state, c.plan, opts, progress.Objects("applied", "applied", changedObjects(c.plan)))
 		return err
 	})
 	if err != nil {
@@ -71,29 +71,9 @@ func (o *upOptions) apply(ctx context.Context, s *session, file *flowFile, c *co
 		}
 	}
 	err = o.withDeadline(ctx, file, func(ctx context.Context) error {
-		return s.client.Prune(ctx, c.set, c.state, c.plan, opts, func(e apply.Event) {
-			progress.Object("pruned", "deleted", e)
-		})
+		return s.client.Prune(ctx, c.set, c.state, c.plan, opts, progress.Objects("pruned", "deleted", c.plan.Count(plan.Prune)))
 	})
 	return interrupted(ctx, err, "everything is applied, but not all is gone that is no longer in the file; run the same command again to go on")
-}
-
-// announce prints what is applied, a line an object; of many objects only how far it is, ten times.
-func announce(progress *progress, p plan.Plan) func(apply.Event) {
-	const few = 30
-	total := p.Count(plan.Create, plan.Update, plan.Recreate, plan.Adopt, plan.Unknown)
-	done := 0
-	return func(e apply.Event) {
-		done++
-		switch {
-		case progress.events != nil:
-			progress.Object("applied", "applied", e)
-		case total <= few:
-			progress.Line(fmt.Sprintf("applied %s", e.Ref))
-		case done*10/total > (done-1)*10/total:
-			progress.Line(fmt.Sprintf("applied %d of %d objects", done, total))
-		}
-	}
 }
 
 // awaitLeaving waits for wanted objects that an earlier command has told to go.
@@ -142,9 +122,9 @@ func (o *upOptions) mayGoOn(ctx context.Context, s *session, file *flowFile, c *
 	return o.consent.seek(ctx, ask, c.plan, dropped)
 }
 
-func (o *upOptions) notWaited(c *comparison, file *flowFile, s *session) error {
+func (o *upOptions) notWaited(c *comparison, file *flowFile, s *session, progress *progress) error {
 	if n := keptMembers(c.plan); o.prune && n > 0 {
-		fmt.Fprintf(o.ErrOut, "%s not deleted: nothing is without a wait; run up again without --wait=false\n", countText(n, "object"))
+		progress.Line(countText(n, "object") + " not deleted: nothing is without a wait; run up again without --wait=false")
 	}
 	if o.paused {
 		return o.stayedPaused(file, s)

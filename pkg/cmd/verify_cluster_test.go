@@ -121,6 +121,16 @@ func TestUpFindsTheShardThatADryRunPassesBy(t *testing.T) {
 	r.says(t, "the Flow does not answer: indexer/1: ", "connection refused")
 }
 
+func TestUpAsksAFloatingExecutorByItself(t *testing.T) {
+	_, typed, ns, at := clusterForTest(t)
+	const flow = "jtype: Flow\nwith: {name: f}\nexecutors:\n  - name: encoder\n    uses: docker://registry.example/enc:1\n" +
+		"  - name: logger\n    uses: docker://registry.example/log:1\n    needs: encoder\n    floating: true\n"
+	up := append([]string{"up", "-f", flowFileIn(t, flow)}, at...)
+	must(t, codeOK, up...).says(t, "verified: a dry run through the gateway (gRPC) reached every executor that it waits for; asked by themselves, these answer: logger; ")
+	silence(t, typed, ns, "logger")
+	must(t, codeRollout, append(up, "--timeout", "2s")...).says(t, "the Flow does not answer: logger: ", "connection refused")
+}
+
 func TestUpAsksAgainUntilTheExecutorAnswers(t *testing.T) {
 	_, typed, ns, at := clusterForTest(t)
 	file := flowFileIn(t, shopFlow)

@@ -428,7 +428,7 @@ func TestADryRunThatIsForbiddenLeavesInjectionOpen(t *testing.T) {
 		meshcheck.Request{Namespace: ns, Mesh: meshcheck.MeshLinkerd, Permissions: permissions})
 	expect(t, results, "linkerd-injection", meshcheck.StatusUnknown, "needs create pods in namespace "+ns)
 	expect(t, results, "namespace", meshcheck.StatusUnknown, "needs get namespaces")
-	expect(t, results, "permissions", meshcheck.StatusWarn, "the user may not list horizontalpodautoscalers.autoscaling; list, watch replicasets.apps; watch deployments.apps; watch, create pods (needed to leave")
+	expect(t, results, "permissions", meshcheck.StatusWarn, "the user may not list horizontalpodautoscalers.autoscaling; list, watch replicasets.apps; list, watch events; get pods/log; watch deployments.apps; watch, create pods; create pods/portforward (needed to leave")
 	if err := meshcheck.Failed(results); err != nil {
 		t.Errorf("what is not known has failed: %v", err)
 	}

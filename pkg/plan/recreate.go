@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -63,13 +64,22 @@ func (e entry) recreate(change Change, immutable []string) Change {
 		if change.KeepPods = e.selectorStays() && e.podsHaveClaims(); change.KeepPods {
 			reason += "; its pods keep running and are replaced one after the other where their template changes; its claims stay"
 		} else {
-			reason += ", with downtime until the new pods are ready; its claims stay"
+			reason += ", with downtime until the new pods are ready; " + claimsAfter(e.live)
 		}
 	case "Service":
 		reason += ", with another address; callers are cut off for a moment"
 	}
 	change.Reason = joined(reason, change.Reason)
 	return change
+}
+
+// claimsAfter says what becomes of a StatefulSet's claims when it is deleted with its pods.
+func claimsAfter(statefulSet *unstructured.Unstructured) string {
+	policy, _, _ := unstructured.NestedString(statefulSet.Object, "spec", "persistentVolumeClaimRetentionPolicy", "whenDeleted")
+	if policy == string(appsv1.DeletePersistentVolumeClaimRetentionPolicyType) {
+		return "its CLAIMS ARE DELETED WITH IT, with what is in them, as its persistentVolumeClaimRetentionPolicy says"
+	}
+	return "its claims stay"
 }
 
 // selectorStays tells whether the new workload finds the old one's pods.

@@ -53,6 +53,14 @@ func TestImmutableFieldMakesItARecreation(t *testing.T) {
 			field:  "spec.selector",
 		},
 		{
+			name: "the selector of a StatefulSet whose claims go with it", immutable: []string{"spec.selector"},
+			live:   strings.Replace(statefulSet(liveDeployment), "\nspec:\n", "\nspec:\n  persistentVolumeClaimRetentionPolicy: {whenDeleted: Delete}\n", 1),
+			wanted: strings.NewReplacer("{matchLabels: {app: enc}}", "{matchLabels: {app: other}}", "spec:\n  replicas", "spec:\n  serviceName: enc\n  replicas").Replace(statefulSet(wantedDeployment)),
+			reason: "spec.selector cannot be changed in place: it is deleted and made anew, with downtime until the new pods are ready; " +
+				"its CLAIMS ARE DELETED WITH IT, with what is in them, as its persistentVolumeClaimRetentionPolicy says",
+			field: "spec.selector",
+		},
+		{
 			name: "a Service that becomes headless", live: strings.Replace(service, "%", "10.0.0.1", 1), wanted: strings.Replace(service, "%", "None", 1), immutable: []string{"spec.clusterIP"},
 			reason: "spec.clusterIP cannot be changed in place: it is deleted and made anew, with another address; callers are cut off for a moment",
 			field:  "spec.clusterIP",

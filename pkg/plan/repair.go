@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -22,13 +23,15 @@ type Pod struct {
 
 // NeedsPods tells whether a live StatefulSet may have pods that are in the way of its update: the controller replaces no pod while
 // another one is not ready, also when that one is broken and of an earlier revision, so that it waits for ever
-// (https://github.com/kubernetes/kubernetes/issues/67250). With podManagementPolicy Parallel it does not wait.
+// (https://github.com/kubernetes/kubernetes/issues/67250). With podManagementPolicy Parallel it does not wait, and with the update
+// strategy OnDelete it replaces none at all: then that is for somebody else to decide.
 func NeedsPods(o *unstructured.Unstructured) bool {
 	if o.GroupVersionKind().GroupKind() != appsv1.SchemeGroupVersion.WithKind("StatefulSet").GroupKind() {
 		return false
 	}
 	policy, _, _ := unstructured.NestedString(o.Object, "spec", "podManagementPolicy")
-	if policy == string(appsv1.ParallelPodManagement) {
+	strategy, _, _ := unstructured.NestedString(o.Object, "spec", "updateStrategy", "type")
+	if policy == string(appsv1.ParallelPodManagement) || strategy == string(appsv1.OnDeleteStatefulSetStrategyType) {
 		return false
 	}
 	current, _, _ := unstructured.NestedString(o.Object, "status", "currentRevision")
@@ -43,6 +46,19 @@ func UpdateRevision(o *unstructured.Unstructured) string {
 	return revision
 }
 
+// Blocks tells whether a pod is in the way of a StatefulSet's update: broken, and of another revision. One below the partition is
+// not: it is to be of that revision, and would be made of it again.
+func (p Pod) Blocks(o *unstructured.Unstructured) bool {
+	return p.mayBlock(o) && p.Revision != UpdateRevision(o)
+}
+
+// mayBlock is Blocks without a look at the revision, which a change of the template makes an earlier one.
+func (p Pod) mayBlock(o *unstructured.Unstructured) bool {
+	partition, _, _ := unstructured.NestedInt64(o.Object, "spec", "updateStrategy", "rollingUpdate", "partition")
+	ordinal, err := strconv.ParseInt(p.Name[strings.LastIndex(p.Name, "-")+1:], 10, 64)
+	return !p.Ready && (err != nil || ordinal >= partition)
+}
+
 // repair adds to a change the pods that are in its way: those that are not ready and of another revision than the StatefulSet
 // has after it. They are deleted once the controller has seen the change, and made anew by it.
 func (e entry) repair(change *Change) {
@@ -52,7 +68,7 @@ func (e entry) repair(change *Change) {
 	template := slices.ContainsFunc(change.Fields, func(f FieldChange) bool { return below(f.Path, "spec.template") })
 	var names []string
 	for _, pod := range e.pods {
-		if !pod.Ready && (template || pod.Revision != UpdateRevision(e.live)) {
+		if pod.Blocks(e.live) || template && pod.mayBlock(e.live) {
 			change.RepairPods = append(change.RepairPods, pod)
 			names = append(names, pod.Name)
 		}

@@ -25,6 +25,7 @@ func TestPodsAreNeededOfAnOrderedStatefulSetThatIsNotReady(t *testing.T) {
 		{"two revisions", strings.Replace(settled, "currentRevision: enc-new", "currentRevision: enc-old", 1), true},
 		{"not all ready", strings.Replace(settled, "readyReplicas: 2", "readyReplicas: 1", 1), true},
 		{"never seen by its controller", strings.Replace(settled, "status: {replicas: 2, readyReplicas: 2, currentRevision: enc-new, updateRevision: enc-new}", "", 1), true},
+		{"replaced by nobody", strings.Replace(stuckStatefulSet(liveDeployment), "\nspec:\n", "\nspec:\n  updateStrategy: {type: OnDelete}\n", 1), false},
 		{"in parallel", strings.Replace(stuckStatefulSet(liveDeployment), "\nspec:\n", "\nspec:\n  podManagementPolicy: Parallel\n", 1), false},
 	} {
 		if got := NeedsPods(object(t, c.text)); got != c.want {
@@ -84,5 +85,23 @@ func TestBrokenPodsOfOtherRevisionsAreReplaced(t *testing.T) {
 				t.Errorf("beyond a plan without repairs: %v", changes)
 			}
 		})
+	}
+}
+
+func TestPodBelowThePartitionBlocksNothing(t *testing.T) {
+	text := strings.Replace(stuckStatefulSet(liveDeployment), "\nspec:\n", "\nspec:\n  updateStrategy: {rollingUpdate: {partition: 2}}\n", 1)
+	for _, c := range []struct {
+		pod  Pod
+		want bool
+	}{
+		{Pod{Name: "enc-1", Revision: "enc-old"}, false},
+		{Pod{Name: "enc-2", Revision: "enc-old"}, true},
+		{Pod{Name: "enc-10", Revision: "enc-old"}, true},
+		{Pod{Name: "enc-2", Revision: "enc-new"}, false},
+		{Pod{Name: "enc-2", Revision: "enc-old", Ready: true}, false},
+	} {
+		if got := c.pod.Blocks(object(t, text)); got != c.want {
+			t.Errorf("%+v: %v", c.pod, got)
+		}
 	}
 }

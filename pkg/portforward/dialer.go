@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,8 +56,13 @@ func (d *Dialer) Dial(ctx context.Context, pod string, port int) (net.Conn, erro
 	return conn, nil
 }
 
+// connectLimit is how long connecting may take; the API server gives up on a node that does not answer before.
+const connectLimit = 45 * time.Second
+
 // Connect connects to a pod; ports are opened over that connection. The context bounds the connecting alone.
 func (d *Dialer) Connect(ctx context.Context, pod string) (*Connection, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, connectLimit, fmt.Errorf("the API server has not answered for %s", connectLimit))
+	defer cancel()
 	stream, err := d.upgrade(ctx, d.pods.Get().Namespace(d.namespace).Resource("pods").Name(pod).SubResource("portforward").URL())
 	if err != nil {
 		return nil, &ConnectError{Pod: pod, Err: err}
@@ -93,8 +99,12 @@ func (d *Dialer) overSPDY(ctx context.Context, address *url.URL) (httpstream.Con
 		return nil, err
 	}
 	refusal := &refusalReader{next: transport}
-	connection, protocol, err := spdy.NegotiateStreaming(upgrader, &http.Client{Transport: refusal}, request, clientforward.PortForwardProtocolV1Name)
+	connection, protocol, err := until(ctx, func() (httpstream.Connection, string, error) {
+		return spdy.NegotiateStreaming(upgrader, &http.Client{Transport: refusal}, request, clientforward.PortForwardProtocolV1Name)
+	})
 	switch {
+	case ctx.Err() != nil && err != nil: // what dials may be at work still
+		return nil, context.Cause(ctx)
 	case refusal.err != nil:
 		return nil, refusal.err
 	case err != nil:
@@ -105,31 +115,40 @@ func (d *Dialer) overSPDY(ctx context.Context, address *url.URL) (httpstream.Con
 	return connection, nil
 }
 
-// overWebSocket gives up waiting when the context ends: client-go's dialer knows none.
 func (d *Dialer) overWebSocket(ctx context.Context, address *url.URL) (httpstream.Connection, error) {
 	dialer, err := clientforward.NewSPDYOverWebsocketDialerForStreaming(address, d.config)
 	if err != nil {
 		return nil, err
 	}
+	connection, _, err := until(ctx, func() (httpstream.Connection, string, error) {
+		return dialer.Dial(clientforward.PortForwardProtocolV1Name)
+	})
+	return connection, err
+}
+
+// until stops waiting for dial when the context ends. client-go's dialers wait for the API server's answer to the upgrade
+// whatever becomes of the context; theirs is closed when it comes after all.
+func until(ctx context.Context, dial func() (httpstream.Connection, string, error)) (httpstream.Connection, string, error) {
 	type dialed struct {
 		connection httpstream.Connection
+		protocol   string
 		err        error
 	}
 	done := make(chan dialed, 1)
 	go func() {
-		connection, _, err := dialer.Dial(clientforward.PortForwardProtocolV1Name)
-		done <- dialed{connection, err}
+		connection, protocol, err := dial()
+		done <- dialed{connection, protocol, err}
 	}()
 	select {
 	case r := <-done:
-		return r.connection, r.err
+		return r.connection, r.protocol, r.err
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.err == nil {
 				_ = r.connection.Close() // nobody has it
 			}
 		}()
-		return nil, ctx.Err()
+		return nil, "", context.Cause(ctx)
 	}
 }
 

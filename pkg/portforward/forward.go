@@ -19,6 +19,8 @@ const (
 	// firstPause and longestPause bound the time between two tries to connect; it doubles from one to the next.
 	firstPause   = 250 * time.Millisecond
 	longestPause = 5 * time.Second
+	// waitLimit is how long a connection to this machine is held while there is no pod to carry it to.
+	waitLimit = 30 * time.Second
 )
 
 // Port is a port of pods, and where on this machine connections to it are accepted.
@@ -104,10 +106,18 @@ func (f *forwarding) connect(ctx context.Context) error {
 			pause = min(2*pause, longestPause)
 			continue
 		}
-		pause, said = firstPause, ""
+		said = ""
 		f.say(ctx, "connected to pod %s", l.Pod())
 		f.replace(l)
+		begin := time.Now()
 		f.watch(ctx, l)
+		if !ended(l) || time.Since(begin) >= longestPause {
+			pause = firstPause
+			continue
+		}
+		// Something on the way may end each connection at once.
+		sleep(ctx, pause)
+		pause = min(2*pause, longestPause)
 	}
 	return nil
 }
@@ -175,6 +185,8 @@ func (f *forwarding) replace(l *link) {
 
 // take is the link to use, once there is one; done gives it back. A link that has ended is not taken.
 func (f *forwarding) take(ctx context.Context) (l *link, done func(), err error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, waitLimit, errNoPod)
+	defer cancel()
 	for {
 		f.mu.Lock()
 		l, changed := f.current, f.changed
@@ -187,7 +199,7 @@ func (f *forwarding) take(ctx context.Context) (l *link, done func(), err error)
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, nil, ctx.Err()
+			return nil, nil, context.Cause(ctx)
 		}
 	}
 }

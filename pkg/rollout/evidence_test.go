@@ -140,13 +140,13 @@ func TestAnUnschedulablePodIsTroubleOnlyOnceThatLasts(t *testing.T) {
 		w := startWait(t.Context(), c, request(time.Hour, "a"))
 		time.Sleep(14 * time.Second)
 		synctest.Wait()
-		if w.last.Trouble || w.last.Cause == nil {
-			t.Errorf("after 14 s: %+v", w.last)
+		if s := w.state(); s.Trouble || s.Cause == nil {
+			t.Errorf("after 14 s: %+v", s)
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !w.last.Trouble || w.last.Cause.Kind != CauseUnschedulable {
-			t.Errorf("after 16 s: %+v", w.last)
+		if s := w.state(); !s.Trouble || s.Cause.Kind != CauseUnschedulable {
+			t.Errorf("after 16 s: %+v", s)
 		}
 		update(t, c, deployment("a", 1))
 		if err := <-w.err; err != nil {

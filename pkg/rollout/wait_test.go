@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,11 +21,21 @@ import (
 
 // events collects what a wait tells.
 type events struct {
+	mu    sync.Mutex
 	lines []string
 	last  State // of a workload
 }
 
+// state is the last that was told of a workload, also while the wait goes on.
+func (e *events) state() State {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
 func (e *events) add(event Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	switch event.Type {
 	case WorkloadProgress, WorkloadDone:
 		e.last = event.State

@@ -136,7 +136,10 @@ func (l *line) get(ctx context.Context, path string) (code int, body []byte, err
 		return 0, nil, err
 	}
 	defer response.Body.Close()
-	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	body, err = io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	if err == nil && len(body) > maxAnswer {
+		err = errTooLong
+	}
 	return response.StatusCode, body, err
 }
 
@@ -149,7 +152,7 @@ func (l *line) dryRun(ctx context.Context) error {
 		return l.dryRunHTTP(ctx)
 	}
 	answer, err := l.call(ctx, methodDryRun)
-	if rpc := (*rpcError)(nil); errors.As(err, &rpc) && rpc.code == grpcUnimplemented {
+	if unimplemented(err) {
 		return errNoDryRun
 	}
 	if err != nil {

@@ -10,6 +10,8 @@
 //     (@requests without on=), and says that all is well even when one of those is gone. So behind an HTTP gateway each executor
 //     is asked by itself, and for its endpoints; that the gateway reaches one without a default endpoint follows only from a
 //     gateway opening no port before every executor has answered it once.
+//   - No dry run waits for the answer of a floating executor (jina/serve/runtimes/gateway/graph/topology_graph.py: hanging): it
+//     comes back when that one is gone. So it is asked by itself.
 //   - The health service and GET / tell of the one server alone.
 //   - A gateway whose executor was gone and is back says for some more seconds that it is not: gRPC backs off before it connects
 //     again. One failure is no verdict.

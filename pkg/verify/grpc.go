@@ -30,6 +30,8 @@ const (
 // maxAnswer is the longest answer that is read, in bytes: an executor's status and the schemas of its endpoints fit.
 const maxAnswer = 4 << 20
 
+var errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+
 // rpcError is a call that a server has answered with an error.
 type rpcError struct {
 	code    int
@@ -69,6 +71,9 @@ func (l *line) call(ctx context.Context, method string) ([]byte, error) {
 	if response.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("it speaks no gRPC: HTTP status %s", plain(response.Status))
 	}
+	if len(body) > maxAnswer { // its status comes behind what was not read
+		return nil, errTooLong
+	}
 	if err := statusOf(response); err != nil {
 		return nil, err
 	}
@@ -99,8 +104,6 @@ func statusOf(response *http.Response) error {
 func unframe(body []byte) ([]byte, error) {
 	const prefix = 5
 	switch {
-	case len(body) > maxAnswer:
-		return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
 	case len(body) < prefix:
 		return nil, fmt.Errorf("the answer of %d bytes is no message", len(body))
 	case body[0] != 0:

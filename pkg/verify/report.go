@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,10 +20,14 @@ type Report struct {
 	Gateways []Answer
 	// Executors are the answers of executors, heads and shards that were asked by themselves.
 	Executors []Answer
-	// Replicated: some part has several ready pods.
+	// Replicated: some part besides the gateway has several ready pods.
 	Replicated bool
 	// eachPod was asked by itself.
 	eachPod bool
+	// gatewayPods are how many gateway pods are ready.
+	gatewayPods int
+	// floating are the executors that no dry run tells of, since the gateway does not wait for their answers.
+	floating []string
 	// Warnings are about what answers and yet may not be right.
 	Warnings []string
 }
@@ -47,9 +52,9 @@ type Answer struct {
 // ErrorText is the error in one line that is safe to print.
 func (a Answer) ErrorText() string { return plain(a.Err.Error()) }
 
-// dryRun tells whether a dry run has gone through the graph.
+// dryRun tells whether a dry run has gone through the graph, from each gateway pod that was asked.
 func (r *Report) dryRun() bool {
-	return slices.ContainsFunc(r.Gateways, func(a Answer) bool { return a.DryRun })
+	return len(r.Gateways) > 0 && !slices.ContainsFunc(r.Gateways, func(a Answer) bool { return !a.DryRun })
 }
 
 // overHTTP: the gateway was asked over HTTP, by a dry run that reaches only executors with a default endpoint.
@@ -69,9 +74,9 @@ func (r *Report) proof(parts []plan.Part) string {
 	case r.overHTTP() && r.dryRun():
 		said = r.proofOverHTTP(executors)
 	case r.dryRun():
-		said = append(said, fmt.Sprintf("a dry run through the gateway (%s) reached every executor%s", r.protocol(), r.oneReplica()))
+		said = r.proofOfAll(executors)
 	case len(r.Gateways) > 0:
-		said = append(said, fmt.Sprintf("the gateway (%s) answers", r.protocol()), "each executor answers by itself"+r.oneAlone(),
+		said = append(said, r.through()+" answers", "each executor answers by itself"+r.oneAlone(),
 			fmt.Sprintf(notReached, "them")+": it has no dry run")
 	default:
 		said = append(said, some(executors)+" answers by itself"+r.oneAlone())
@@ -85,11 +90,38 @@ func (r *Report) proof(parts []plan.Part) string {
 	return strings.Join(said, "; ")
 }
 
+// proofOfAll is of a dry run that goes to each executor, and waits for all but the floating ones.
+func (r *Report) proofOfAll(executors []string) []string {
+	floating := slices.DeleteFunc(slices.Clone(executors), func(name string) bool { return !slices.Contains(r.floating, name) })
+	if len(floating) == 0 {
+		return []string{fmt.Sprintf("a dry run through %s reached every executor%s", r.through(), r.oneReplica())}
+	}
+	return []string{
+		fmt.Sprintf("a dry run through %s reached every executor that it waits for%s", r.through(), r.oneReplica()),
+		fmt.Sprintf("asked by themselves, these answer: %s%s", some(floating), r.oneAlone()),
+		fmt.Sprintf(notReached, "those") + ": they are floating",
+	}
+}
+
+// through is the way that a dry run has gone.
+func (r *Report) through() string {
+	switch {
+	case r.gatewayPods < 2:
+		return fmt.Sprintf("the gateway (%s)", r.protocol())
+	case r.eachPod:
+		return fmt.Sprintf("each of %d gateway pods (%s)", r.gatewayPods, r.protocol())
+	default:
+		return fmt.Sprintf("one of %d gateway pods (%s)", r.gatewayPods, r.protocol())
+	}
+}
+
 // proofOverHTTP tells the executors that the dry run has reached from those that it has passed by.
 func (r *Report) proofOverHTTP(executors []string) []string {
-	var reached, passed []string
+	var reached, passed, floating []string
 	for _, name := range executors {
-		if slices.ContainsFunc(r.Executors, func(a Answer) bool { return a.Default && a.Part.Executor == name && a.Part.Role != plan.RoleShard }) {
+		if slices.Contains(r.floating, name) {
+			floating = append(floating, name)
+		} else if slices.ContainsFunc(r.Executors, func(a Answer) bool { return a.Default && a.Part.Executor == name && a.Part.Role != plan.RoleShard }) {
 			reached = append(reached, name)
 		} else {
 			passed = append(passed, name)
@@ -97,13 +129,17 @@ func (r *Report) proofOverHTTP(executors []string) []string {
 	}
 	var said []string
 	if len(reached) > 0 {
-		said = append(said, fmt.Sprintf("a dry run through the gateway (HTTP) reached %s%s", some(reached), r.oneReplica()))
+		said = append(said, fmt.Sprintf("a dry run through %s reached %s%s", r.through(), some(reached), r.oneReplica()))
 	} else {
-		said = append(said, "the gateway (HTTP) answers")
+		said = append(said, r.through()+" answers")
 	}
 	if len(passed) > 0 {
 		said = append(said, fmt.Sprintf("asked by themselves, these answer: %s%s", some(passed), r.oneAlone()),
 			fmt.Sprintf(notReached, "those")+": over HTTP a dry run passes by executors without a default endpoint")
+	}
+	if len(floating) > 0 {
+		said = append(said, fmt.Sprintf("asked by themselves, these answer: %s%s", some(floating), r.oneAlone()),
+			fmt.Sprintf(notReached, "those")+": they are floating")
 	}
 	return said
 }
@@ -160,10 +196,28 @@ func executorsOf(parts []plan.Part, some func(plan.Part) bool) []string {
 	return names
 }
 
+// sorted tells the parts that have not answered from those of which it is not known.
+func sorted(answers []Answer) (silent, unknown []Answer) {
+	for _, a := range answers {
+		var unreachable *UnreachableError
+		var notAsked *notAskedError
+		switch {
+		case a.Err == nil:
+		case errors.As(a.Err, &unreachable), errors.As(a.Err, &notAsked):
+			unknown = append(unknown, a)
+		default:
+			silent = append(silent, a)
+		}
+	}
+	return silent, unknown
+}
+
 func partsOf(answers []Answer) []plan.Part {
 	var parts []plan.Part
+	seen := map[plan.Part]bool{}
 	for _, a := range answers {
-		if !slices.Contains(parts, a.Part) {
+		if !seen[a.Part] {
+			seen[a.Part] = true
 			parts = append(parts, a.Part)
 		}
 	}
@@ -201,20 +255,23 @@ func differences(answers []Answer) []string {
 			runs = "run"
 		}
 		warnings = append(warnings, fmt.Sprintf("%s %s %s, and %s runs %s: they may not understand each other",
-			strings.Join(others[v], ", "), runs, v, first.Part, first.Versions))
+			some(others[v]), runs, v, first.Part, first.Versions))
 	}
 	return warnings
 }
 
 // FailedError says that the Flow does not answer.
 type FailedError struct {
-	// Gateway is the pod that the dry run went through; empty when none did.
-	Gateway string
+	// Gateway is the pod that the dry run went through, and Gateways how many there are; empty when none did.
+	Gateway  string
+	Gateways int
 	// Named is the executor that the gateway does not reach, by its own words; empty when it names none.
 	Named string
 	// Parts are those that do not answer by themselves.
 	Parts []plan.Part
-	// AllAsked: every part was asked by itself.
+	// Unknown is how many others could not be asked, or were not any more.
+	Unknown int
+	// AllAsked: every part besides those was asked by itself.
 	AllAsked bool
 	// Waited is how long was asked, in seconds.
 	Waited time.Duration
@@ -228,27 +285,38 @@ func (e *FailedError) Error() string {
 	for _, p := range e.Parts {
 		names = append(names, p.String())
 	}
-	silent := strings.Join(names, ", ")
+	silent := some(names)
 	cause := plain(e.Cause.Error())
 	again := ""
 	if e.Waited > 0 {
 		again = fmt.Sprintf(" (asked for %s)", e.Waited)
 	}
-	if e.Gateway == "" {
-		return fmt.Sprintf("the Flow does not answer: %s: %s%s", silent, cause, again)
+	unknown := ""
+	if e.Unknown > 0 {
+		unknown = fmt.Sprintf("; whether %d others answer by themselves is not known", e.Unknown)
 	}
-	text := "the Flow does not answer: "
+	if notAsked := (*notAskedError)(nil); errors.As(e.Cause, &notAsked) {
+		return fmt.Sprintf("it is not known whether the Flow answers: %s: %s%s", silent, cause, again)
+	}
+	if e.Gateway == "" {
+		return fmt.Sprintf("the Flow does not answer: %s: %s%s%s", silent, cause, again, unknown)
+	}
+	gateway := "the gateway"
+	if e.Gateways > 1 {
+		gateway = "gateway pod " + e.Gateway
+	}
+	text := "the Flow does not answer: " + gateway
 	if e.Named != "" {
-		text += fmt.Sprintf("the gateway does not reach executor %s", e.Named)
+		text += fmt.Sprintf(" does not reach executor %s", e.Named)
 	} else {
-		text += "the gateway has no good answer to a dry run"
+		text += " has no good answer to a dry run"
 	}
 	text += fmt.Sprintf(": %s%s", cause, again)
-	switch {
-	case !e.AllAsked:
-	case silent != "":
+	if silent != "" {
 		text += fmt.Sprintf("; asked by themselves, these do not answer: %s", silent)
-	default:
+	}
+	text += unknown
+	if e.AllAsked && silent == "" && e.Unknown == 0 {
 		text += "; asked by themselves, all executors answer: look at the network between the gateway and them, and at the gateway's log"
 	}
 	return text

@@ -3,6 +3,7 @@ package verify
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,8 @@ type Server struct {
 	// Image is what runs in it: the image's digest where the node tells it.
 	Image     string
 	Endpoints []plan.Endpoint
+	// Floating are the executors whose answers a gateway does not wait for: its dry run says nothing of them.
+	Floating []string
 }
 
 // PodLister lists pods of a namespace; the typed client's is one.
@@ -74,6 +77,9 @@ func serverOf(pod *corev1.Pod) Server {
 			continue
 		}
 		s.Image = c.Image
+		if isGateway(s.Part) {
+			s.Floating = floating(c.Args)
+		}
 		for _, status := range pod.Status.ContainerStatuses {
 			if status.Name == c.Name && status.ImageID != "" {
 				s.Image = status.ImageID
@@ -82,6 +88,42 @@ func serverOf(pod *corev1.Pod) Server {
 		break
 	}
 	return s
+}
+
+// floating reads a gateway's graph: the executors from which no way leads to the answer. Jina waits for a last executor unless
+// the graph says that nothing follows it.
+func floating(args []string) []string {
+	i := slices.Index(args, "--graph-description")
+	if i < 0 || i+1 == len(args) {
+		return nil
+	}
+	var graph map[string][]string
+	if json.Unmarshal([]byte(args[i+1]), &graph) != nil {
+		return nil // a gateway that takes another graph
+	}
+	awaited := map[string]bool{}
+	for _, followers := range graph {
+		for _, name := range followers {
+			_, said := graph[name]
+			awaited[name] = !said || name == "end-gateway"
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for name, followers := range graph {
+			if !awaited[name] && slices.ContainsFunc(followers, func(follower string) bool { return awaited[follower] }) {
+				awaited[name], changed = true, true
+			}
+		}
+	}
+	var names []string
+	for name := range graph {
+		if !awaited[name] && name != "start-gateway" && name != "end-gateway" {
+			names = append(names, plain(name))
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 // PartOf is the part of the Flow that pods with these labels are of. Executors are named as in the file, by the label that Jina itself puts on

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,8 +21,10 @@ const (
 	defaultSilent = 2 * time.Minute
 	firstPause    = 200 * time.Millisecond
 	longestPause  = 2 * time.Second
-	// atOnce is how many pods are asked at the same time.
+	// atOnce is how many pods are asked at the same time: each is a connection of its own through the API server.
 	atOnce = 8
+	// enoughSilent ends the asking of more pods: each would take all the patience that there is.
+	enoughSilent = 20
 )
 
 // Request says what to find out.
@@ -71,6 +74,8 @@ type verifier struct {
 	begin   time.Time
 	servers []Server
 	report  Report
+	// until is when no other pod is asked any more; zero for never.
+	until time.Time
 }
 
 func (v *verifier) run(ctx context.Context) error {
@@ -146,22 +151,33 @@ func (v *verifier) withoutServer() []plan.Part {
 }
 
 // throughGateway asks one gateway pod, or with EachPod all of them, for a dry run.
-func (v *verifier) throughGateway(ctx context.Context) error {
+func (v *verifier) throughGateway(ctx context.Context) (err error) {
 	gateways := slices.DeleteFunc(slices.Clone(v.servers), func(s Server) bool { return !isGateway(s.Part) })
+	v.report.gatewayPods = len(gateways)
 	if !v.EachPod {
 		gateways = gateways[:1]
 	}
-	for _, g := range gateways {
-		answer, err := v.dryRun(ctx, g)
-		v.report.Gateways = append(v.report.Gateways, answer)
-		if err != nil {
-			return err
-		}
+	v.report.floating = gateways[0].Floating
+	if v.report.Gateways, err = v.each(ctx, gateways, v.dryRun); err != nil {
+		return err
+	}
+	silent, unknown := sorted(v.report.Gateways)
+	if failed := slices.Concat(silent, unknown); len(failed) > 0 {
+		return &gatewayError{pod: failed[0].Pod, err: failed[0].Err}
 	}
 	return nil
 }
 
-func (v *verifier) dryRun(ctx context.Context, g Server) (Answer, error) {
+// gatewayError is why a gateway pod's dry run has not come back.
+type gatewayError struct {
+	pod string
+	err error
+}
+
+func (e *gatewayError) Error() string { return e.err.Error() }
+func (e *gatewayError) Unwrap() error { return e.err }
+
+func (v *verifier) dryRun(ctx context.Context, g Server) Answer {
 	e := g.endpoint()
 	answer := Answer{Part: g.Part, Pod: g.Pod, Protocol: e.Protocol, TLS: e.TLS}
 	var last error
@@ -188,7 +204,7 @@ func (v *verifier) dryRun(ctx context.Context, g Server) (Answer, error) {
 		answer.DryRun = true
 	}
 	answer.Err = err
-	return answer, err
+	return answer
 }
 
 // byThemselves asks executors without the gateway: all of them where the gateway could not tell, else those that a dry run may
@@ -196,29 +212,36 @@ func (v *verifier) dryRun(ctx context.Context, g Server) (Answer, error) {
 func (v *verifier) byThemselves(ctx context.Context) error {
 	asked := v.toAsk()
 	v.report.Replicated, v.report.eachPod = v.replicated(), v.EachPod
-	answers, err := v.askAll(ctx, asked)
+	answers, err := v.each(ctx, asked, v.ask)
 	if err != nil {
 		return err
 	}
 	needed := v.notCovered()
-	var silent []Answer
+	var failed []Answer
+	notAsked := (*notAskedError)(nil)
 	for _, a := range answers {
 		switch {
 		case a.Err == nil:
+			if a.Protocol == plan.ProtocolGRPC && !a.Versions.known() {
+				v.report.Warnings = append(v.report.Warnings, "pod "+a.Pod+" of "+a.Part.String()+" does not say what it runs")
+			}
 		case needed[a.Part], v.EachPod:
-			silent = append(silent, a)
-		default:
+			failed = append(failed, a)
+		case !errors.As(a.Err, &notAsked):
 			v.report.Warnings = append(v.report.Warnings, "pod "+a.Pod+" of "+a.Part.String()+" does not say what it runs: "+plain(a.Err.Error()))
 		}
 	}
 	v.report.Executors = answers
 	v.report.Warnings = append(v.report.Warnings, differences(slices.Concat(v.report.Gateways, answers))...)
-	if len(silent) > 0 {
-		var unreachable *UnreachableError
-		if errors.As(silent[0].Err, &unreachable) {
-			return unreachable
-		}
-		return &FailedError{Parts: partsOf(silent), Cause: silent[0].Err, Waited: v.waited()}
+	// What does not answer goes before what could not be asked: that is no more than not known.
+	silent, unknown := sorted(failed)
+	switch unreachable := (*UnreachableError)(nil); {
+	case len(silent) > 0:
+		return &FailedError{Parts: partsOf(silent), Unknown: len(partsOf(unknown)), Cause: silent[0].Err, Waited: v.waited()}
+	case len(unknown) > 0 && errors.As(unknown[0].Err, &unreachable):
+		return unreachable
+	case len(unknown) > 0:
+		return &FailedError{Parts: partsOf(unknown), Cause: unknown[0].Err, Waited: v.waited()}
 	}
 	v.report.Proved = v.report.proof(v.Parts)
 	return nil
@@ -228,7 +251,7 @@ func (v *verifier) byThemselves(ctx context.Context) error {
 func (v *verifier) notCovered() map[plan.Part]bool {
 	parts := map[plan.Part]bool{}
 	for _, p := range v.Parts {
-		if !isGateway(p) && (!v.report.dryRun() || v.report.overHTTP() || p.Role == plan.RoleShard) {
+		if !isGateway(p) && (!v.report.dryRun() || v.report.overHTTP() || p.Role == plan.RoleShard || slices.Contains(v.report.floating, p.Executor)) {
 			parts[p] = true
 		}
 	}
@@ -263,16 +286,33 @@ func (v *verifier) replicated() bool {
 	return false
 }
 
-// askAll asks servers by themselves. Their errors are in the answers; the error is that of the context.
-func (v *verifier) askAll(ctx context.Context, servers []Server) ([]Answer, error) {
+// notAskedError says why a pod was not asked. Whether it answers is not known.
+type notAskedError struct{ text string }
+
+func (e *notAskedError) Error() string { return e.text }
+
+// each asks servers, a few at the same time. Their errors are in the answers; the error is that of an interrupt.
+func (v *verifier) each(ctx context.Context, servers []Server, ask func(context.Context, Server) Answer) ([]Answer, error) {
 	answers := make([]Answer, len(servers))
+	var silent atomic.Int64
 	var group errgroup.Group
 	group.SetLimit(atOnce)
 	for i, s := range servers {
-		group.Go(func() error {
-			answers[i] = v.ask(ctx, s)
-			return nil
-		})
+		e := s.endpoint()
+		answers[i] = Answer{Part: s.Part, Pod: s.Pod, Protocol: e.Protocol, TLS: e.TLS}
+		switch {
+		case silent.Load() >= enoughSilent:
+			answers[i].Err = &notAskedError{"not asked, since many others do not answer"}
+		case ctx.Err() != nil, !v.until.IsZero() && time.Now().After(v.until):
+			answers[i].Err = &notAskedError{"not asked, the time was up"}
+		default:
+			group.Go(func() error {
+				if answers[i] = ask(ctx, s); answers[i].Err != nil {
+					silent.Add(1)
+				}
+				return nil
+			})
+		}
 	}
 	_ = group.Wait() // nobody returns one
 	if errors.Is(ctx.Err(), context.Canceled) {
@@ -291,22 +331,26 @@ func (v *verifier) ask(ctx context.Context, s Server) Answer {
 		a.Pod = s.Pod
 		l := lineTo(v.dialer, s.Pod, e)
 		defer l.Close()
-		if a.Versions, err = l.versions(ctx); err != nil {
+		if a.Versions, err = l.versions(ctx); err != nil && !unimplemented(err) {
 			return err
 		}
 		if e.Protocol == plan.ProtocolGRPC && (s.Part.Role == plan.RoleHead || v.report.overHTTP()) {
 			a.Latency, err = timed(func() error { a.Default, err = l.endpoints(ctx); return err })
-			if rpc := (*rpcError)(nil); errors.As(err, &rpc) && rpc.code == grpcUnimplemented {
-				err = nil // it has answered, and that is all that it can
-			}
-			return err
-		}
-		if v.EachPod { // again, without the time that the connection took
+		} else if v.EachPod { // again, without the time that the connection took
 			a.Latency, err = timed(func() error { _, err := l.versions(ctx); return err })
+		}
+		if unimplemented(err) {
+			return nil // it has answered, and that is all that it can
 		}
 		return err
 	})
 	return a
+}
+
+// unimplemented: a server of gRPC has answered that it does not know the method.
+func unimplemented(err error) bool {
+	var rpc *rpcError
+	return errors.As(err, &rpc) && rpc.code == grpcUnimplemented
 }
 
 // replacement is another ready pod of the same part when the last try found that the server's has gone, else the server itself.
@@ -330,13 +374,13 @@ func (v *verifier) diagnose(ctx context.Context, cause error) error {
 	if errors.As(cause, &unreachable) || errors.Is(ctx.Err(), context.Canceled) {
 		return cause
 	}
-	failed := &FailedError{Cause: cause, Named: namedExecutor(cause), Waited: v.waited()}
-	if g := v.report.Gateways; len(g) > 0 {
-		failed.Gateway = g[len(g)-1].Pod
+	failed := &FailedError{Cause: cause, Named: namedExecutor(cause), Gateways: v.report.gatewayPods, Waited: v.waited()}
+	if g := (*gatewayError)(nil); errors.As(cause, &g) {
+		failed.Gateway = g.pod
 	}
 	// The patience is used up, the deadline perhaps as well: each is asked once more, for a moment.
-	const moment = 5 * time.Second
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), moment)
+	const moment, moments = 5 * time.Second, 10 * time.Second
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), moments+moment)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
 		if errors.Is(ctx.Err(), context.Canceled) {
@@ -345,25 +389,40 @@ func (v *verifier) diagnose(ctx context.Context, cause error) error {
 	})
 	defer stop()
 	once := *v
-	once.Refused = 0
-	var asked []Server
-	seen := map[plan.Part]bool{}
-	for _, s := range v.servers {
-		if !isGateway(s.Part) && (v.EachPod || !seen[s.Part]) {
-			seen[s.Part] = true
-			asked = append(asked, s)
-		}
-	}
-	answers, err := once.askAll(limited, asked)
+	once.Refused, once.Silent, once.until = 0, min(v.Silent, moment), time.Now().Add(moments)
+	answers, err := once.each(limited, v.toDiagnose(failed.Named), once.ask)
 	if err != nil {
 		return err
 	}
 	v.report.Executors = answers
 	v.report.Warnings = append(v.report.Warnings, differences(slices.Concat(v.report.Gateways, answers))...)
-	failed.Parts = partsOf(slices.DeleteFunc(slices.Clone(answers), func(a Answer) bool { return a.Err == nil }))
-	failed.AllAsked = true
+	silent, unknown := sorted(answers)
+	failed.Parts, failed.Unknown, failed.AllAsked = partsOf(silent), len(partsOf(unknown)), true
 	return failed
 }
+
+// toDiagnose is one pod of each part, or with EachPod all; first the executor that the gateway has named, before the time is up.
+func (v *verifier) toDiagnose(named string) []Server {
+	var first, others []Server
+	seen := map[plan.Part]bool{}
+	for _, s := range v.servers {
+		switch {
+		case isGateway(s.Part) || seen[s.Part] && !v.EachPod:
+		case s.Part.Executor == named:
+			first = append(first, s)
+		default:
+			others = append(others, s)
+		}
+		seen[s.Part] = true
+	}
+	return slices.Concat(first, others)
+}
+
+// silentError: what was asked has not answered as long as it was waited for.
+type silentError struct{ err error }
+
+func (e *silentError) Error() string { return "no answer" }
+func (e *silentError) Unwrap() error { return e.err }
 
 // again asks until there is no error, or the patience is at its end. What another try cannot change is not tried again.
 func (v *verifier) again(ctx context.Context, ask func(context.Context) error) error {
@@ -376,6 +435,8 @@ func (v *verifier) again(ctx context.Context, ask func(context.Context) error) e
 		cancel()
 		var unreachable *UnreachableError
 		switch {
+		case silent && errors.Is(err, context.DeadlineExceeded):
+			return &silentError{err}
 		case err == nil, errors.Is(err, errNoDryRun), silent, time.Since(begin)+pause > v.Refused,
 			errors.As(err, &unreachable) && apierrors.IsForbidden(unreachable.Err):
 			return err

@@ -407,7 +407,7 @@ func TestDifferentVersionsAreWarnedAbout(t *testing.T) {
 		fakePod{part: plan.Part{Role: plan.RoleExecutor, Executor: "old"}, handler: rpcs{}, image: "c"})
 	report, err := Run(t.Context(), n, req)
 	want := []string{
-		"pod pod-3 of old does not say what it runs: gRPC status 12",
+		"pod pod-3 of old does not say what it runs",
 		"encoder, ranker run jina 3.33.0 and docarray 0.41.0, and gateway runs jina 3.34.0 and docarray 0.41.0: they may not understand each other",
 	}
 	if err != nil || !slices.Equal(report.Warnings, want) {
@@ -433,7 +433,6 @@ func TestEachPodIsAskedAndMeasured(t *testing.T) {
 
 func TestOddAnswersAreErrors(t *testing.T) {
 	t.Parallel()
-	long := make([]byte, 5+maxAnswer)
 	for _, tt := range []struct {
 		name string
 		body []byte
@@ -442,7 +441,6 @@ func TestOddAnswersAreErrors(t *testing.T) {
 		{"nothing", nil, "the answer of 0 bytes is no message"},
 		{"compressed", []byte{1, 0, 0, 0, 0}, "compressed"},
 		{"too short", []byte{0, 0, 0, 0, 9, 1}, "the answer has 1 bytes and says that it has 9"},
-		{"too long", long, "longer than"},
 	} {
 		if _, err := unframe(tt.body); err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: got %v, want %s", tt.name, err, tt.want)

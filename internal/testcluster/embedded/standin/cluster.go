@@ -82,6 +82,19 @@ func (c jinaContainer) values(name string) []string {
 	return values
 }
 
+// floating are the executors that nothing follows in a gateway's graph, not even the answer.
+func (c jinaContainer) floating() map[string]bool {
+	var graph map[string][]string
+	if json.Unmarshal([]byte(strings.Join(c.values("--graph-description"), "")), &graph) != nil {
+		return nil
+	}
+	floating := map[string]bool{}
+	for name, followers := range graph {
+		floating[name] = len(followers) == 0
+	}
+	return floating
+}
+
 func (c jinaContainer) isGateway() bool { return len(c) > 0 && c[0] == "gateway" }
 
 func (c jinaContainer) tls() bool { return len(c.values("--ssl-certfile")) > 0 }
@@ -123,7 +136,11 @@ func (c *cluster) dryRun(ctx context.Context, namespace string, gateway jinaCont
 	if err := json.Unmarshal([]byte(strings.Join(gateway.values("--deployments-addresses"), "")), &executors); err != nil {
 		return &networkError{"ValueError", "no addresses of executors: " + err.Error()}
 	}
+	floating := gateway.floating()
 	for _, name := range slices.Sorted(maps.Keys(executors)) {
+		if floating[name] {
+			continue // nobody waits for its answer
+		}
 		for _, where := range executors[name] {
 			if onlyDefault && c.passesBy(ctx, namespace, where) {
 				continue
@@ -149,7 +166,9 @@ func (c *cluster) through(ctx context.Context, namespace string, container jinaC
 	case string:
 		where = first
 	case []any:
-		where, _ = first[0].(string)
+		if len(first) > 0 {
+			where, _ = first[0].(string)
+		}
 	}
 	if err := c.reach(ctx, namespace, where); err != nil {
 		return fmt.Errorf("%w |Head: Failed to connect to worker (Executor) pod at address %s. It may be down", err, where)

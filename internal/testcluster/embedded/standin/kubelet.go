@@ -2,7 +2,8 @@
 // executors finds a server there that says what Jina's says when it is asked whether it answers. No document is ever processed.
 //
 // A dry run through a gateway goes as Jina's does: along the addresses on the gateway's command line, through the Services of the
-// cluster, to pods that have to be ready; of an executor with shards it reaches the head and shard 0. What a pod says is said by
+// cluster, to pods that have to be ready; of an executor with shards it reaches the head and shard 0, and for a floating
+// executor it does not wait. What a pod says is said by
 // annotations on it, which may change while it runs:
 //
 //	sim.test/answers: "false"     refuses every connection
