@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -69,10 +71,9 @@ func (c *Client) podsOf(ctx context.Context, statefulSet *unstructured.Unstructu
 		if controller == nil || controller.UID != statefulSet.GetUID() || pod.DeletionTimestamp != nil {
 			continue
 		}
-		ready := slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+		pods = append(pods, plan.Pod{
+			Name: pod.Name, UID: pod.UID, Revision: pod.Labels[appsv1.ControllerRevisionHashLabelKey], Ready: podutils.IsPodReady(&pod),
 		})
-		pods = append(pods, plan.Pod{Name: pod.Name, UID: pod.UID, Revision: pod.Labels["controller-revision-hash"], Ready: ready})
 	}
 	slices.SortFunc(pods, func(a, b plan.Pod) int { return strings.Compare(a.Name, b.Name) })
 	return pods, nil

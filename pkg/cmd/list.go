@@ -256,5 +256,5 @@ func (o *listOptions) table(list listedFlows) []string {
 		}
 		rows = append(rows, row)
 	}
-	return alignColumns(rows)
+	return alignColumns(rows, columnGap)
 }

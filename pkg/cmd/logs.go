@@ -15,6 +15,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/kubectl/pkg/util/templates"
 
+	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/logs"
 	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
@@ -131,11 +132,7 @@ func isFlowFile(target string) bool {
 
 // Run prints the logs.
 func (o *logsOptions) Run(ctx context.Context) error {
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -151,7 +148,7 @@ func (o *logsOptions) Run(ctx context.Context) error {
 	defer stop()
 	printer.broken = stop // nobody reads any more, as after `| head`
 	req := logs.Request{
-		Namespace: s.namespace, Flow: name, Containers: wanted.containers, Previous: o.previous, Tail: o.tailOf(parts), Max: o.most,
+		Namespace: s.namespace, Flow: live.name, Containers: wanted.containers, Previous: o.previous, Tail: o.tailOf(parts), Max: o.most,
 		Notice: func(text string) { fmt.Fprintln(o.ErrOut, text) },
 	}
 	if o.since > 0 {
@@ -178,16 +175,11 @@ func (o *logsOptions) tailOf(parts []livePart) *int64 {
 		return nil
 	case o.hasTail:
 		return &tail
-	case o.since > 0 || len(parts) == 1 && replicasOf(parts[0]) <= 1 && !o.allContainers:
+	case o.since > 0 || len(parts) == 1 && apply.LiveReplicas(parts[0].object) <= 1 && !o.allContainers:
 		return nil
 	}
 	tail = tailOfSeveral
 	return &tail
-}
-
-func replicasOf(p livePart) int64 {
-	n, _, _ := unstructured.NestedInt64(p.object.Object, "spec", "replicas")
-	return n
 }
 
 // explain says what to do about an error.
@@ -211,7 +203,7 @@ func (o *logsOptions) explain(ctx context.Context, err error, wanted *logParts) 
 type logParts struct {
 	container string
 	all       bool
-	parts     map[workloadName]livePart
+	parts     map[workloadName]logPart
 	// pods that are read, and what they belong to.
 	pods map[string]workloadName
 	// seen are the names of the containers that there are.
@@ -220,10 +212,17 @@ type logParts struct {
 
 type workloadName struct{ kind, name string }
 
+// logPart is a part whose logs are read.
+type logPart struct {
+	livePart
+	// own is the container of Jina's own.
+	own string
+}
+
 func newLogParts(parts []livePart, container string, all bool) *logParts {
-	l := &logParts{container: container, all: all, parts: map[workloadName]livePart{}, pods: map[string]workloadName{}, seen: map[string]bool{}}
+	l := &logParts{container: container, all: all, parts: map[workloadName]logPart{}, pods: map[string]workloadName{}, seen: map[string]bool{}}
 	for _, p := range parts {
-		l.parts[workloadName{p.object.GetKind(), p.object.GetName()}] = p
+		l.parts[workloadName{p.object.GetKind(), p.object.GetName()}] = logPart{p, ownContainer(p)}
 	}
 	return l
 }
@@ -247,7 +246,7 @@ func (l *logParts) containers(p *corev1.Pod) []string {
 	case l.container != "":
 		names = slices.DeleteFunc(names, func(n string) bool { return n != l.container })
 	default:
-		names = []string{ownContainer(part)}
+		names = []string{part.own}
 	}
 	return names
 }
@@ -277,7 +276,7 @@ func (l *logParts) prefixOf(line logs.Line) string {
 	name := l.pods[line.Pod]
 	part := l.parts[name]
 	text := part.part.String() + " " + strings.TrimPrefix(line.Pod, name.name+"-")
-	if line.Container != ownContainer(part) {
+	if line.Container != part.own {
 		text += " " + line.Container
 	}
 	return text

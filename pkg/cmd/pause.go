@@ -73,11 +73,7 @@ func (o *pauseOptions) Validate() error {
 // Run pauses the Flow.
 func (o *pauseOptions) Run(ctx context.Context) (err error) {
 	defer func() { err = interrupted(ctx, err, "run the same command again to go on, or resume") }()
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -91,7 +87,7 @@ func (o *pauseOptions) Run(ctx context.Context) (err error) {
 	var waiting *awaiting
 	err = s.alone(ctx, "pause", live.set, lockWait(o.timeout, budget), progress.Line, func(ctx context.Context, _ *apply.Lock) error {
 		// Another run may have changed everything while this one waited.
-		if live, err = s.parts(ctx, name); err != nil {
+		if live, err = s.parts(ctx, live.name); err != nil {
 			return err
 		}
 		if err := s.refuseAutoscaled(ctx, live.parts, io.Discard); err != nil {
@@ -101,7 +97,7 @@ func (o *pauseOptions) Run(ctx context.Context) (err error) {
 			return err
 		}
 		if o.wait {
-			waiting = s.await(name, o.timeout, budget, progress, "the Flow is being paused; run the same command again to go on, or resume")
+			waiting = s.await(live.name, o.timeout, budget, progress, "the Flow is being paused; run the same command again to go on, or resume")
 		}
 		stopped, err = o.stop(ctx, s, live, waiting)
 		return err

@@ -85,11 +85,7 @@ func (o *pingOptions) Validate() error {
 // Run asks and prints the answers.
 func (o *pingOptions) Run(ctx context.Context) (err error) {
 	defer func() { err = interrupted(ctx, err, "") }()
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -106,7 +102,7 @@ func (o *pingOptions) Run(ctx context.Context) (err error) {
 			stopped = append(stopped, p.part)
 		}
 	}
-	request := s.verification(name, parts, func(context.Context) ([]plan.Part, error) { return stopped, nil })
+	request := s.verification(live.name, parts, func(context.Context) ([]plan.Part, error) { return stopped, nil })
 	request.EachPod, request.Refused, request.Silent = true, o.timeout, o.timeout
 	report, err := verify.Run(ctx, s.dialer(), request)
 	if failed := (*verify.FailedError)(nil); err != nil && !errors.As(err, &failed) {
@@ -116,7 +112,7 @@ func (o *pingOptions) Run(ctx context.Context) (err error) {
 		err = &exitError{code: codeRollout, err: fmt.Errorf("the Flow cannot be asked: %s", report.Skipped)}
 	}
 	if o.output == "json" {
-		return errors.Join(printPingJSON(o.Out, name, s.namespace, report, err), withoutText(err))
+		return errors.Join(printPingJSON(o.Out, live.name, s.namespace, report, err), withoutText(err))
 	}
 	if printErr := printPing(o.Out, report); printErr != nil {
 		return printErr
@@ -127,7 +123,7 @@ func (o *pingOptions) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.Out, "\nFlow %s answers: %s\n", name, report.Proved)
+	_, err = fmt.Fprintf(o.Out, "\nFlow %s answers: %s\n", live.name, report.Proved)
 	return err
 }
 
@@ -150,7 +146,9 @@ func printPing(w io.Writer, r verify.Report) error {
 	if len(rows) == 1 {
 		return nil
 	}
-	return printColumns(w, rows)
+	const gap = 2
+	_, err := fmt.Fprintln(w, strings.Join(alignColumns(rows, gap), "\n"))
+	return err
 }
 
 // answerText says what a pod has answered, in a word or two.
@@ -179,26 +177,6 @@ func orDash(text string) string {
 		return "-"
 	}
 	return text
-}
-
-// printColumns prints rows so that their columns stand below one another, two spaces apart.
-func printColumns(w io.Writer, rows [][]string) error {
-	widths := make([]int, len(rows[0]))
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			fmt.Fprintf(&line, "%-*s  ", widths[i], cell)
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(line.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // pingJSON is what `ping -o json` prints; docs/verify.md describes it.

@@ -108,11 +108,7 @@ func (o *portForwardOptions) Validate() error {
 
 // Run listens and carries until it is interrupted.
 func (o *portForwardOptions) Run(ctx context.Context) error {
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -136,7 +132,7 @@ func (o *portForwardOptions) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return explain(s.forwarder().Forward(ctx, ports, s.readyPod(name, targets), func(line string) {
+	return explain(s.forwarder().Forward(ctx, ports, s.readyPod(live.name, targets), func(line string) {
 		fmt.Fprintln(o.ErrOut, rollout.PlainText(line)) // nodes and API servers have put text into it
 	}))
 }

@@ -89,11 +89,7 @@ func (o *restartOptions) Validate() error {
 // Run restarts and waits.
 func (o *restartOptions) Run(ctx context.Context) (err error) {
 	defer func() { err = interrupted(ctx, err, "no more was restarted than is said above") }()
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -115,7 +111,7 @@ func (o *restartOptions) Run(ctx context.Context) (err error) {
 	defer progress.Close()
 	var waiting *awaiting
 	if o.wait {
-		waiting = s.await(name, o.timeout, live.restartBudget(), progress, "what is said above to be restarted goes on by itself, the rest was not touched")
+		waiting = s.await(live.name, o.timeout, live.restartBudget(), progress, "what is said above to be restarted goes on by itself, the rest was not touched")
 	}
 	gateway, others := live.split()
 	for _, parts := range [][]livePart{others, gateway} {

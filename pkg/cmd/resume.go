@@ -68,16 +68,12 @@ func (o *resumeOptions) Validate() error {
 // Run resumes the Flow.
 func (o *resumeOptions) Run(ctx context.Context) (err error) {
 	defer func() { err = interrupted(ctx, err, "run the same command again to go on") }()
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
 	if !live.parent.IsPaused() {
-		_, err := fmt.Fprintf(o.Out, "Flow %s in namespace %s is not paused\n", name, s.namespace)
+		_, err := fmt.Fprintf(o.Out, "Flow %s in namespace %s is not paused\n", live.name, s.namespace)
 		return err
 	}
 	if err := s.mayChange(ctx, meshcheck.CommandResume, live.parts); err != nil {
@@ -89,7 +85,7 @@ func (o *resumeOptions) Run(ctx context.Context) (err error) {
 	var targets []rollout.Target
 	err = s.alone(ctx, "resume", live.set, lockWait(o.timeout, budget), progress.Line, func(ctx context.Context, _ *apply.Lock) error {
 		// Another run may have changed everything while this one waited.
-		if live, err = s.parts(ctx, name); err != nil {
+		if live, err = s.parts(ctx, live.name); err != nil {
 			return err
 		}
 		if !live.parent.IsPaused() { // another resume was faster
@@ -105,7 +101,7 @@ func (o *resumeOptions) Run(ctx context.Context) (err error) {
 		return err
 	}
 	if o.wait {
-		a := s.await(name, o.timeout, budget, progress, "the Flow is started again, the rollout goes on by itself")
+		a := s.await(live.name, o.timeout, budget, progress, "the Flow is started again, the rollout goes on by itself")
 		if err := a.ready(ctx, targets); err != nil {
 			return err
 		}
@@ -115,7 +111,7 @@ func (o *resumeOptions) Run(ctx context.Context) (err error) {
 	if !o.wait {
 		said = "is started again"
 	}
-	_, err = fmt.Fprintf(o.Out, "Flow %s %s in namespace %s\n", name, said, s.namespace)
+	_, err = fmt.Fprintf(o.Out, "Flow %s %s in namespace %s\n", live.name, said, s.namespace)
 	return err
 }
 

@@ -118,11 +118,7 @@ func (o *scaleOptions) Validate() error {
 // Run scales and waits.
 func (o *scaleOptions) Run(ctx context.Context) (err error) {
 	defer func() { err = interrupted(ctx, err, "nothing was scaled") }()
-	s, name, err := o.find(ctx, o.factory, o.IOStreams)
-	if err != nil {
-		return err
-	}
-	live, err := s.parts(ctx, name)
+	s, live, err := o.findParts(ctx, o.factory, o.IOStreams)
 	if err != nil {
 		return err
 	}
@@ -134,13 +130,13 @@ func (o *scaleOptions) Run(ctx context.Context) (err error) {
 		s.sayWhoShares(ctx, live, picked, o.replicas, o.ErrOut)
 	}
 	results, err := o.scale(ctx, s, picked)
-	if printErr := printScaled(o.Out, o.output, scaledFlow{Flow: name, Namespace: s.namespace, DryRun: o.dryRun, Targets: results}); err == nil {
+	if printErr := printScaled(o.Out, o.output, scaledFlow{Flow: live.name, Namespace: s.namespace, DryRun: o.dryRun, Targets: results}); err == nil {
 		err = printErr
 	}
 	if err != nil || !o.wait || o.dryRun != dryRunNone {
 		return err
 	}
-	return o.follow(ctx, s, name, picked)
+	return o.follow(ctx, s, live.name, picked)
 }
 
 // pick finds the targets, and refuses all of them where one must not be scaled like this.

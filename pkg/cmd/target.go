@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/apply"
 	"github.com/kubectl-jina/kubectl-jina/pkg/flow"
@@ -38,6 +39,16 @@ func (s *session) parts(ctx context.Context, flowName string) (liveFlow, error) 
 		return liveFlow{}, explain(err)
 	}
 	return liveFlow{name: flowName, set: set, parent: running.Parent, parts: partsOf(running.Workloads)}, nil
+}
+
+// findParts connects, and reads the parts of the Flow.
+func (o *flowRef) findParts(ctx context.Context, f *factory, streams genericiooptions.IOStreams) (*session, liveFlow, error) {
+	s, name, err := o.find(ctx, f, streams)
+	if err != nil {
+		return nil, liveFlow{}, err
+	}
+	live, err := s.parts(ctx, name)
+	return s, live, err
 }
 
 // partsOf are the workloads of a Flow: gateway first, then by executor and shard. Executors are named as in the file, by the

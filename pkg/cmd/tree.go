@@ -23,7 +23,7 @@ func treeLines(header []string, roots []treeNode) []string {
 	for _, r := range roots {
 		table = r.appendTo(table, "", "")
 	}
-	return alignColumns(table)
+	return alignColumns(table, columnGap)
 }
 
 // appendTo adds the node's line, whose own branch is lead, and its children's, which follow behind below.
@@ -47,7 +47,8 @@ func (n treeNode) appendTo(table [][]string, lead, below string) [][]string {
 // columnGap is the space between two columns, as kubectl's tables have it.
 const columnGap = 3
 
-func alignColumns(table [][]string) []string {
+// alignColumns sets the cells of the rows below one another, so many spaces apart. No line ends in a space.
+func alignColumns(table [][]string, gap int) []string {
 	var widths []int
 	for _, row := range table {
 		for i, cell := range row {
@@ -62,7 +63,7 @@ func alignColumns(table [][]string) []string {
 		var b strings.Builder
 		for i, cell := range row {
 			b.WriteString(cell)
-			b.WriteString(strings.Repeat(" ", widths[i]-textWidth(cell)+columnGap))
+			b.WriteString(strings.Repeat(" ", widths[i]-textWidth(cell)+gap))
 		}
 		lines = append(lines, strings.TrimRight(b.String(), " "))
 	}

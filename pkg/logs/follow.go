@@ -1,6 +1,7 @@
 package logs
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -237,7 +238,7 @@ func (f *follower) start(ctx context.Context) {
 		}
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(f.logs), func(a, b logKey) int {
-		return compareText(f.logs[a].source.pod, f.logs[b].source.pod, a.container, b.container, string(a.pod), string(b.pod))
+		return cmp.Or(cmp.Compare(f.logs[a].source.pod, f.logs[b].source.pod), cmp.Compare(a.container, b.container), cmp.Compare(a.pod, b.pod))
 	}) {
 		l := f.logs[key]
 		if !l.wanted() || time.Now().Before(l.again) {

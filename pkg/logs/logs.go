@@ -3,6 +3,7 @@
 package logs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,20 +123,8 @@ func sourcesOf(pods []*corev1.Pod, req Request) (sources []source, wanted int) {
 			sources = append(sources, source{p.Name, container})
 		}
 	}
-	slices.SortFunc(sources, func(a, b source) int { return compareText(a.pod, b.pod, a.container, b.container) })
+	slices.SortFunc(sources, func(a, b source) int { return cmp.Or(cmp.Compare(a.pod, b.pod), cmp.Compare(a.container, b.container)) })
 	return sources, wanted
-}
-
-func compareText(pairs ...string) int {
-	for i := 0; i < len(pairs); i += 2 {
-		switch {
-		case pairs[i] < pairs[i+1]:
-			return -1
-		case pairs[i] > pairs[i+1]:
-			return 1
-		}
-	}
-	return 0
 }
 
 // options of the request for a container's log from its beginning, as the user wants it.

@@ -8,6 +8,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // linkerdGroups are the API groups of Linkerd's CRDs, which any authenticated user can see.
@@ -271,24 +272,15 @@ func checkControlPlane(f Facts) Outcome {
 func notReady(c ControlPlane) []string {
 	var missing []string
 	for _, component := range linkerdComponents {
+		// The pod's own condition counts every container and native sidecar. (linkerd-init ends, so that "every init container is
+		// started" would never hold.)
 		if !slices.ContainsFunc(c.Pods, func(p corev1.Pod) bool {
-			return p.Labels[componentLabel] == component && p.DeletionTimestamp == nil && isReady(p)
+			return p.Labels[componentLabel] == component && p.DeletionTimestamp == nil && podutils.IsPodReady(&p)
 		}) {
 			missing = append(missing, component)
 		}
 	}
 	return missing
-}
-
-// isReady looks at the pod's own condition, which counts every container and native sidecar. (linkerd-init ends, so
-// that "every init container is started" would never hold.)
-func isReady(p corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 func checkBalanced(f Facts) Outcome {

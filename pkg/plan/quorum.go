@@ -23,8 +23,8 @@ func Quorum(workload *unstructured.Unstructured) int64 {
 			continue
 		}
 		members, _, _ := unstructured.NestedInt64(workload.Object, "spec", "replicas")
-		if i := slices.Index(words, "--replicas"); i >= 0 && i+1 < len(words) {
-			if n, err := strconv.ParseInt(words[i+1], 10, 32); err == nil {
+		if text, said := ArgumentValue(words, "--replicas"); said {
+			if n, err := strconv.ParseInt(text, 10, 32); err == nil {
 				members = n
 			}
 		}

@@ -1,6 +1,9 @@
 package plan
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Protocols of Jina, as the command lines of its containers name them.
 const (
@@ -14,6 +17,14 @@ type Endpoint struct {
 	Port     int
 	Protocol string
 	TLS      bool
+}
+
+// ArgumentValue is the word that follows an argument, as --port, on a command line; none is found where there is none.
+func ArgumentValue(words []string, argument string) (value string, found bool) {
+	if i := slices.Index(words, argument); i >= 0 && i+1 < len(words) {
+		return words[i+1], true
+	}
+	return "", false
 }
 
 // Endpoints are the ports that a container with this command line serves, in the order of its protocols; none when it is none

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // crashes is the number of restarts from which a crash is taken for a loop. One or two can be a node that was drained, or
@@ -40,7 +41,7 @@ type container struct {
 // isMesh tells the containers that a mesh's injector adds.
 func isMesh(name string) bool {
 	switch name {
-	case "linkerd-proxy", "linkerd-init", "linkerd-network-validator", "istio-proxy", "istio-init", "istio-validation", "kuma-sidecar", "kuma-init":
+	case linkerdProxy, "linkerd-init", "linkerd-network-validator", istioProxy, "istio-init", "istio-validation", "kuma-sidecar", "kuma-init":
 		return true
 	}
 	return false
@@ -138,7 +139,7 @@ func (j judge) podSymptoms(p *corev1.Pod, events []*corev1.Event, gateway bool) 
 			Kind: CausePodFailed, Pods: 1, Pod: p.Name, Summary: "pod failed" + detail(p.Status.Reason, p.Status.Message),
 			Remedy: "its controller makes another; if that fails as well, see to what the message names",
 		}}}
-	case podReady(p):
+	case podutils.IsPodReady(p):
 		return nil
 	}
 	if s, found := unschedulable(p); found {

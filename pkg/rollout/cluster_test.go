@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/kubectl-jina/kubectl-jina/internal/testcluster"
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
@@ -117,7 +118,7 @@ func (r room) readyPods(image string) int32 {
 	r.ok(err)
 	n := int32(0)
 	for _, p := range pods.Items {
-		if p.DeletionTimestamp == nil && p.Spec.Containers[0].Image == image && podReady(&p) {
+		if p.DeletionTimestamp == nil && p.Spec.Containers[0].Image == image && podutils.IsPodReady(&p) {
 			n++
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
 )
@@ -303,7 +304,7 @@ func (s *State) countStatefulSet(w Workload) {
 	if s.Done {
 		s.Ready = s.Wanted
 	} else if pods := w.newPods(); len(pods) > 0 {
-		s.Ready = int32(len(filterPods(pods, podReady)))
+		s.Ready = int32(len(filterPods(pods, podutils.IsPodReady)))
 		s.Serving = max(0, set.Status.ReadyReplicas-s.Ready)
 	}
 }
@@ -327,7 +328,7 @@ func (w Workload) podsAreDone(wanted int32) bool {
 	active := filterPods(w.Pods, func(p *corev1.Pod) bool {
 		return p.DeletionTimestamp == nil && p.Status.Phase != corev1.PodFailed && p.Status.Phase != corev1.PodSucceeded
 	})
-	ready := filterPods(w.newPods(), podReady)
+	ready := filterPods(w.newPods(), podutils.IsPodReady)
 	return int32(len(active)) == wanted && int32(len(ready)) == wanted
 }
 
@@ -388,15 +389,6 @@ func filterPods(pods []*corev1.Pod, keep func(*corev1.Pod) bool) []*corev1.Pod {
 		}
 	}
 	return kept
-}
-
-func podReady(p *corev1.Pod) bool {
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
-		}
-	}
-	return false
 }
 
 // replicasOf has the API's default: an absent count is 1.

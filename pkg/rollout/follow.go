@@ -35,7 +35,7 @@ func Follow(ctx context.Context, c Clients, req FollowRequest, show func(Objects
 }
 
 func follow(ctx context.Context, c Clients, req FollowRequest, p pace, show func(Objects) bool) error {
-	feeds := &feeds{sources: sourcesOf(c, req.Namespace), selector: flowSelector(req.Flow), pace: p, out: make(chan change, 256)}
+	feeds := newFeeds(c, req.Namespace, req.Flow, p)
 	feedCtx, cancel := context.WithCancel(ctx)
 	defer feeds.running.Wait()
 	defer cancel()

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // WaitGone follows the pods of workloads until none has more than its Target.Replicas, those included that are on their way out:
@@ -19,7 +20,7 @@ func WaitGone(ctx context.Context, c Clients, req Request, emit func(Event)) err
 }
 
 func waitGone(ctx context.Context, c Clients, req Request, p pace, emit func(Event)) error {
-	feeds := &feeds{sources: sourcesOf(c, req.Namespace), selector: flowSelector(req.Flow), pace: p, out: make(chan change, 256)}
+	feeds := newFeeds(c, req.Namespace, req.Flow, p)
 	feedCtx, cancel := context.WithCancel(ctx)
 	defer feeds.running.Wait()
 	defer cancel()
@@ -91,19 +92,7 @@ func (w *waiter) allGone() bool {
 			continue
 		}
 		delete(w.dirty, i)
-		s := goneState(w.store.workload(target))
-		if w.known[i] && s.Equal(w.states[i]) {
-			continue
-		}
-		if s.Done != w.states[i].Done {
-			w.done += map[bool]int{true: 1, false: -1}[s.Done]
-		}
-		w.states[i], w.known[i] = s, true
-		if s.Done {
-			w.emit(Event{Type: WorkloadDone, State: s})
-		} else {
-			w.emit(Event{Type: WorkloadProgress, State: s})
-		}
+		w.become(i, goneState(w.store.workload(target)))
 	}
 	return w.done == len(w.states)
 }
@@ -121,7 +110,7 @@ func goneState(workload Workload) State {
 			continue
 		}
 		pods++
-		if podReady(p) && p.DeletionTimestamp == nil {
+		if podutils.IsPodReady(p) && p.DeletionTimestamp == nil {
 			s.Ready++
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // step is a normal step of a pod on its way to being ready. The higher the rank, the earlier the step.
@@ -77,7 +78,7 @@ func earliestStep(pods []*corev1.Pod) step {
 }
 
 func stepOf(p *corev1.Pod) step {
-	if podReady(p) || p.Status.Phase == corev1.PodFailed {
+	if podutils.IsPodReady(p) || p.Status.Phase == corev1.PodFailed {
 		return step{}
 	}
 	if s := scheduling(p); s.rank > stepNone {

@@ -20,9 +20,8 @@ const connectionList = "--connection-list"
 func shardsOf(head corev1.PodTemplateSpec) map[int]string {
 	var addresses map[string]string
 	for _, c := range head.Spec.Containers {
-		args := slices.Concat(c.Command, c.Args)
-		if i := slices.Index(args, connectionList); i >= 0 && i+1 < len(args) {
-			if json.Unmarshal([]byte(args[i+1]), &addresses) != nil {
+		if list, said := plan.ArgumentValue(slices.Concat(c.Command, c.Args), connectionList); said {
+			if json.Unmarshal([]byte(list), &addresses) != nil {
 				return nil
 			}
 			break

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubectl/pkg/util/podutils"
 )
 
 // freshEvent is how old the event of a failed creation may be: the controller of a StatefulSet, which has no condition for it,
@@ -47,7 +48,7 @@ func StuckPods(w Workload) []*corev1.Pod {
 	}
 	return filterPods(w.Pods, func(p *corev1.Pod) bool {
 		revision := p.Labels[appsv1.ControllerRevisionHashLabelKey]
-		return p.DeletionTimestamp == nil && metav1.IsControlledBy(p, set) && revision != set.Status.UpdateRevision && !podReady(p)
+		return p.DeletionTimestamp == nil && metav1.IsControlledBy(p, set) && revision != set.Status.UpdateRevision && !podutils.IsPodReady(p)
 	})
 }
 

@@ -179,19 +179,25 @@ type Record struct {
 	Autoscalers map[plan.Ref]plan.Autoscaler
 }
 
+// PartOf is the part of the Flow that an object with these labels is of. The name of its executor is the caller's: what the labels
+// of pods say is as in the file, what those of workloads say is a DNS name.
+func PartOf(labels map[string]string, executor string) plan.Part {
+	part := plan.Part{Role: plan.Role(labels[plan.LabelComponent])}
+	if part.Role != plan.RoleGateway {
+		part.Executor = PlainText(executor)
+	}
+	if part.Role == plan.RoleShard {
+		part.Shard, _ = strconv.Atoi(labels[plan.LabelShard]) // a label that somebody broke counts as shard 0
+	}
+	return part
+}
+
 // TargetsOf are the workloads among the objects, as targets, in no particular order. An executor is named as in the file
 // by Jina's own label on the pods, which says it for heads and shards too.
 func TargetsOf(o Objects) []Target {
 	var targets []Target
 	add := func(meta metav1.ObjectMeta, kind string, template corev1.PodTemplateSpec) {
-		role := plan.Role(meta.Labels[plan.LabelComponent])
-		part := plan.Part{Role: role}
-		if role != plan.RoleGateway {
-			part.Executor = PlainText(cmp.Or(template.Labels[plan.LabelJinaDeployment], meta.Labels[plan.LabelExecutor], meta.Name))
-		}
-		if role == plan.RoleShard {
-			part.Shard, _ = strconv.Atoi(meta.Labels[plan.LabelShard]) // a label that somebody broke counts as shard 0
-		}
+		part := PartOf(meta.Labels, cmp.Or(template.Labels[plan.LabelJinaDeployment], meta.Labels[plan.LabelExecutor], meta.Name))
 		targets = append(targets, Target{Part: part, Ref: plan.Ref{
 			Group: "apps", Version: "v1", Kind: kind, Namespace: meta.Namespace, Name: meta.Name,
 		}})

@@ -27,7 +27,7 @@ func wait(ctx context.Context, c Clients, req Request, p pace, emit func(Event))
 		p.persist = req.Persist
 		p.events = min(p.events, req.Persist)
 	}
-	feeds := &feeds{sources: sourcesOf(c, req.Namespace), selector: flowSelector(req.Flow), pace: p, out: make(chan change, 256)}
+	feeds := newFeeds(c, req.Namespace, req.Flow, p)
 	feedCtx, cancel := context.WithCancel(ctx)
 	defer feeds.running.Wait()
 	defer cancel()
@@ -71,6 +71,10 @@ type feeds struct {
 	pace     pace
 	out      chan change
 	running  sync.WaitGroup
+}
+
+func newFeeds(c Clients, namespace, flow string, p pace) *feeds {
+	return &feeds{sources: sourcesOf(c, namespace), selector: flowSelector(flow), pace: p, out: make(chan change, 256)}
 }
 
 func (f *feeds) start(ctx context.Context, resource string) {
@@ -330,6 +334,11 @@ func (w *waiter) judge(i int, waitsForOthers bool) {
 	if !s.due.IsZero() {
 		w.due[i] = s.due
 	}
+	w.become(i, s)
+}
+
+// become takes over the state of a workload, and tells it when it is another one than before.
+func (w *waiter) become(i int, s State) {
 	if w.known[i] && s.Equal(w.states[i]) {
 		return
 	}

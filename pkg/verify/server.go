@@ -5,15 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
-	"strconv"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/pager"
+	"k8s.io/kubectl/pkg/util/podutils"
 
 	"github.com/kubectl-jina/kubectl-jina/pkg/plan"
+	"github.com/kubectl-jina/kubectl-jina/pkg/rollout"
 )
 
 // Server is a ready pod of a Flow, and what it serves.
@@ -61,12 +62,7 @@ func compareServers(a, b Server) int {
 
 // Ready tells whether a pod takes requests.
 func Ready(pod *corev1.Pod) bool {
-	if pod.DeletionTimestamp != nil || pod.Status.Phase != corev1.PodRunning {
-		return false
-	}
-	return slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
-		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
-	})
+	return pod.DeletionTimestamp == nil && pod.Status.Phase == corev1.PodRunning && podutils.IsPodReady(pod)
 }
 
 // serverOf finds Jina's container in a pod: a mesh may have put its own before it.
@@ -93,12 +89,12 @@ func serverOf(pod *corev1.Pod) Server {
 // floating reads a gateway's graph: the executors from which no way leads to the answer. Jina waits for a last executor unless
 // the graph says that nothing follows it.
 func floating(args []string) []string {
-	i := slices.Index(args, "--graph-description")
-	if i < 0 || i+1 == len(args) {
+	description, said := plan.ArgumentValue(args, "--graph-description")
+	if !said {
 		return nil
 	}
 	var graph map[string][]string
-	if json.Unmarshal([]byte(args[i+1]), &graph) != nil {
+	if json.Unmarshal([]byte(description), &graph) != nil {
 		return nil // a gateway that takes another graph
 	}
 	awaited := map[string]bool{}
@@ -129,15 +125,7 @@ func floating(args []string) []string {
 // PartOf is the part of the Flow that pods with these labels are of. Executors are named as in the file, by the label that Jina itself puts on
 // their pods.
 func PartOf(labels map[string]string) plan.Part {
-	part := plan.Part{Role: plan.Role(labels[plan.LabelComponent])}
-	switch part.Role {
-	case plan.RoleGateway:
-		return part
-	case plan.RoleShard:
-		part.Shard, _ = strconv.Atoi(labels[plan.LabelShard])
-	}
-	part.Executor = plain(cmp.Or(labels[plan.LabelJinaDeployment], labels[plan.LabelExecutor]))
-	return part
+	return rollout.PartOf(labels, cmp.Or(labels[plan.LabelJinaDeployment], labels[plan.LabelExecutor]))
 }
 
 // endpoint is the best port to ask: gRPC tells most, then WebSocket. There is at least one.
